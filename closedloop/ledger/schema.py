@@ -1,0 +1,244 @@
+"""The tables of the ledger. What is decided and what happened is append-only; what is under way is a state."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+from closedloop.clock import as_utc
+
+
+class UtcTime(TypeDecorator[dt.datetime]):
+    """Aware UTC in Python, naive UTC in the database: both engines compare and sort it alike."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: object) -> dt.datetime | None:
+        return None if value is None else as_utc(value).replace(tzinfo=None)
+
+    def process_result_value(self, value: dt.datetime | None, dialect: object) -> dt.datetime | None:
+        return None if value is None else value.replace(tzinfo=dt.UTC)
+
+
+SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+metadata = MetaData()
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("evaluation_id", String(64), primary_key=True),
+    # One chain: of two builds that stand on the same predecessor, one seals and the other is void.
+    Column("predecessor_id", String(64), nullable=False, unique=True),
+    Column("publication_id", String(64), nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("known_at", UtcTime, nullable=False),
+    Column("definitions_hash", String(64), nullable=False),
+    Column("asks", Integer, nullable=False),
+    Column("skips", Integer, nullable=False),
+    Column("sealed_at", UtcTime, nullable=False),
+    Column("export_batch", Integer, index=True),
+)
+
+# Rows are staged in chunks before the seal and count only once their evaluation stands in `evaluations`.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("candidate_id", String(32), primary_key=True),
+    Column("evaluation_id", String(64), nullable=False, index=True),
+    Column("contact_id", String(255), nullable=False),
+    Column("account_id", String(255)),
+    Column("person_key", String(64)),
+    Column("survey_id", String(64), nullable=False),
+    Column("wave_id", String(100), nullable=False),
+    Column("trigger_event", String(64), nullable=False),
+    Column("trigger_record_id", String(255), nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("decision", String(8), nullable=False),
+    Column("deciding_rule", String(32), nullable=False),
+    Column("all_failed_rules", Text, nullable=False),  # JSON list
+    Column("decided_as_of", UtcTime, nullable=False),
+    Column("export_batch", Integer, index=True),
+)
+
+MESSAGE_STATES = ("pending", "claimed", "handed", "sent", "rejected", "suppressed", "uncertain")
+
+messages = Table(
+    "messages",
+    metadata,
+    # An invitation's id is its candidate's id.
+    Column("message_id", String(64), primary_key=True),
+    # Set for what a seal makes visible; null for alerts and notices, which are visible at once.
+    Column("evaluation_id", String(64), index=True),
+    Column("invitation_id", String(64), index=True),
+    Column("survey_id", String(64), nullable=False),
+    Column("wave_id", String(100), nullable=False),
+    Column("contact_id", String(255), nullable=False),
+    Column("account_id", String(255)),
+    Column("person_key", String(64), index=True),
+    Column("kind", String(16), nullable=False),  # invitation, reminder, alert
+    Column("sequence", Integer, nullable=False, default=0),
+    Column("payload", Text, nullable=False),  # JSON: all that rendering and follow-up need
+    Column("planned_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),  # past this a pending message is suppressed instead of sent
+    Column("link_expires_at", UtcTime),
+    Column("cooldown_days", Integer, nullable=False, default=0),
+    Column("state", String(12), nullable=False, default="pending"),
+    Column("state_reason", String(200)),
+    Column("state_at", UtcTime),
+    Column("lease_owner", String(64)),
+    Column("lease_until", UtcTime),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", UtcTime),
+    UniqueConstraint("survey_id", "wave_id", "contact_id", "kind", "sequence", name="uq_messages_once"),
+    Index("ix_messages_state", "state", "next_attempt_at"),
+)
+
+# Everything that happens, in the ledger's own order. Never updated but for export_batch.
+events = Table(
+    "events",
+    metadata,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),
+    Column("message_id", String(64)),
+    Column("invitation_id", String(64), index=True),
+    Column("survey_id", String(64)),
+    Column("contact_id", String(255)),
+    Column("account_id", String(255)),
+    Column("occurred_at", UtcTime, nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
+    Column("payload", Text, nullable=False, default="{}"),
+    Column("export_batch", Integer, index=True),
+    sqlite_autoincrement=True,
+)
+
+# The newest answer of each invitation, for the collector and the follow-up; history is in `events`.
+answers = Table(
+    "answers",
+    metadata,
+    Column("invitation_id", String(64), primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("comment", Text),
+    Column("answers", Text, nullable=False, default="{}"),
+    Column("channel", String(16), nullable=False),
+    Column("judged", String(12), nullable=False),  # human, provisional
+    Column("submitted_at", UtcTime, nullable=False),  # of the first score; later scores within 24 h replace it
+    Column("changed_at", UtcTime, nullable=False),
+    Column("version", Integer, nullable=False, default=1),
+    Column("followed_up", Boolean, nullable=False, default=False, index=True),
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("person_key", String(64), primary_key=True),
+    Column("reason", String(32), nullable=False),  # unsubscribed, opted_out, bounced, complained, imported
+    Column("since", UtcTime, nullable=False),
+)
+
+exclusions = Table(
+    "exclusions",
+    metadata,
+    Column("subject", String(8), primary_key=True),  # contact, account
+    Column("subject_id", String(255), primary_key=True),
+    Column("reason", String(200), nullable=False),
+    Column("author", String(100), nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime),
+)
+
+followups = Table(
+    "followups",
+    metadata,
+    Column("invitation_id", String(64), primary_key=True),
+    Column("survey_id", String(64), nullable=False),
+    Column("contact_id", String(255), nullable=False),
+    Column("account_id", String(255)),
+    Column("score", Integer, nullable=False),
+    Column("assignee_id", String(255)),
+    Column("assignment_rule", String(32), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),  # when the answer was given: both clocks start here
+    Column("acknowledge_due_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("sla_hours", Integer, nullable=False),
+    Column("first_contact_at", UtcTime),
+    Column("status", String(16), nullable=False),  # open, in_progress, closed
+    Column("outcome", String(24)),  # resolved, partially_resolved, unresolvable, no_response
+    Column("closed_at", UtcTime),
+)
+
+# One row per invitation and action: planned once, done once.
+actions = Table(
+    "actions",
+    metadata,
+    Column("invitation_id", String(64), primary_key=True),
+    Column("action", String(32), primary_key=True),  # alert, task, sla_warning
+    Column("state", String(12), nullable=False),  # planned, done, failed
+    Column("reason", String(200)),
+    Column("payload", Text, nullable=False, default="{}"),  # JSON: for a task its subject, priority, assignee, due_at
+    Column("planned_at", UtcTime, nullable=False),
+    Column("done_at", UtcTime),
+)
+
+builds = Table(
+    "builds",
+    metadata,
+    Column("build_id", String(64), primary_key=True),
+    Column("predecessor_id", String(64), nullable=False),  # the last sealed evaluation that this build knew
+    Column("as_of", UtcTime, nullable=False),
+    Column("known_at", UtcTime, nullable=False),
+    Column("cut", Text, nullable=False),  # JSON: one snapshot id per lake table
+    Column("definitions_hash", String(64), nullable=False),
+    Column("code_version", String(64), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("state", String(12), nullable=False),  # running, built, failed
+)
+
+build_checks = Table(
+    "build_checks",
+    metadata,
+    Column("build_id", String(64), ForeignKey("builds.build_id"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("gate", String(16), nullable=False),  # arrived, sending, published, dbt
+    Column("required", Boolean, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("details", Text, nullable=False, default="{}"),  # JSON, counts only: never a value of a person
+    Column("recorded_at", UtcTime, nullable=False),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("publication_id", String(64), primary_key=True),
+    Column("build_id", String(64), nullable=False, unique=True),
+    Column("as_of", UtcTime, nullable=False),
+    Column("known_at", UtcTime, nullable=False),
+    Column("definitions_hash", String(64), nullable=False),
+    Column("code_version", String(64), nullable=False),
+    Column("checks_passed", Integer, nullable=False),
+    Column("published_at", UtcTime, nullable=False),
+)
+
+wave_approvals = Table(
+    "wave_approvals",
+    metadata,
+    Column("wave_id", String(100), primary_key=True),
+    Column("approved_by", String(100), nullable=False),
+    Column("approved_at", UtcTime, nullable=False),
+)

@@ -1,0 +1,215 @@
+"""A survey as a typed definition, and the reader of its YAML file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from closedloop.errors import BadInput
+from closedloop.programme.rules import Band, TriggerEvent
+
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Question(_Part):
+    """The one question; `{{ company }}` in any text is replaced."""
+
+    text: str = "How likely are you to recommend {{ company }} to a colleague or friend?"
+    low_label: str = "Not at all likely"
+    high_label: str = "Extremely likely"
+
+
+class Trigger(_Part):
+    """An event (or schedule) and how many days after it a contact becomes due."""
+
+    event: TriggerEvent
+    delay_days: int = Field(default=0, ge=0, le=365)
+
+
+class Cooldown(_Part):
+    """Days that must lie between two invitations to one person. `global` counts every survey, `survey` only this."""
+
+    days: int = Field(default=90, ge=0, le=3650)
+    scope: Literal["global", "survey"] = "global"
+
+
+class Audience(_Part):
+    """Whom the survey may reach; an empty list means everyone."""
+
+    contact_roles: tuple[str, ...] = ()
+    account_tiers: tuple[str, ...] = ()
+
+
+class PerBand(_Part):
+    """One text for each band of scores."""
+
+    detractor: str
+    passive: str
+    promoter: str
+
+    def for_band(self, band: Band) -> str:
+        return getattr(self, band.value)
+
+
+class Branding(_Part):
+    """Colours and logo of mail and page."""
+
+    logo_url: str | None = None
+    primary_colour: Colour = "#1f4ed8"
+    background_colour: Colour = "#f5f6f8"
+
+
+class Email(_Part):
+    """Subject and sender of the invitation. `rep` sends in the account owner's name, replies go to that person."""
+
+    subject: str = "{{ first_name }}, one short question from {{ company }}"
+    sender: Literal["shared", "rep"] = "shared"
+
+
+class FollowUp(_Part):
+    """Who answers a detractor, and how fast. Hours are calendar hours from the answer."""
+
+    assignment: Literal["account_owner", "customer_success_manager"] = "account_owner"
+    manager_up_to_score: int = Field(default=-1, ge=-1, le=6, description="manager takes over; -1: never")
+    copy_manager_up_to_score: int = Field(default=4, ge=-1, le=6)
+    acknowledge_hours: int = Field(default=24, ge=1)
+    sla_hours: int = Field(default=48, ge=1)
+
+
+class Survey(_Part):
+    """One survey programme; the file `surveys/<id>.yml` holds exactly one."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")
+    name: str = Field(min_length=1, max_length=120)
+    type: Literal["transactional", "relationship"]
+    status: Literal["draft", "active", "paused"]
+    company: str = Field(min_length=1, description="what {{ company }} stands for")
+    in_headline: bool = True
+    priority: int = Field(default=100, ge=0, description="the lower number is asked first")
+    question: Question = Question()
+    follow_up_questions: PerBand = PerBand(
+        detractor="What could we do to improve your experience?",
+        passive="What would it take for you to rate us a 9 or 10?",
+        promoter="What do you value most about working with us?",
+    )
+    thank_you: PerBand = PerBand(
+        detractor="Thank you for your honesty. Someone from our team will be in touch with you soon.",
+        passive="Thank you. Your answer helps us to get better.",
+        promoter="Thank you! We are glad that you enjoy working with us.",
+    )
+    triggers: tuple[Trigger, ...] = Field(min_length=1)
+    max_age_days: int = Field(default=14, ge=1, le=365)
+    audience: Audience = Audience()
+    cooldown: Cooldown = Cooldown()
+    skip_after_response_days: int = Field(default=90, ge=0)
+    link_valid_days: int = Field(default=60, ge=1, le=730)
+    branding: Branding = Branding()
+    email: Email = Email()
+    follow_up: FollowUp = FollowUp()
+
+    @field_validator("triggers")
+    @classmethod
+    def _one_trigger_per_event(cls, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+        if len({trigger.event for trigger in triggers}) < len(triggers):
+            raise ValueError("two triggers name the same event; a contact would be due twice for one record")
+        return triggers
+
+    @property
+    def definition(self) -> str:
+        """The whole definition as canonical JSON."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    @property
+    def definition_hash(self) -> str:
+        """SHA-256 of the canonical JSON: two files that mean the same have the same hash."""
+        return hashlib.sha256(self.definition.encode()).hexdigest()
+
+
+def load_surveys(folder: Path) -> tuple[Survey, ...]:
+    """All programmes of a folder, ordered by id. Raises BadInput naming file, line, field and remedy."""
+    if not folder.is_dir():
+        raise BadInput("no such folder of survey programmes", file=folder, remedy="set CLOSEDLOOP_SURVEYS")
+    surveys = [load_survey(path) for path in sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")])]
+    if not surveys:
+        raise BadInput("no survey programme in this folder", file=folder, remedy="add a file such as post-close.yml")
+    seen: set[str] = set()
+    for survey in surveys:
+        if survey.id in seen:
+            raise BadInput(f"two files define the survey '{survey.id}'", file=folder, field="id", remedy="rename one")
+        seen.add(survey.id)
+    return tuple(sorted(surveys, key=lambda survey: survey.id))
+
+
+def load_survey(path: Path) -> Survey:
+    """One programme from its YAML file. Raises BadInput naming file, line, field and remedy."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput("the file is not UTF-8", file=path, remedy="save it as UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"cannot be read ({error.strerror})", file=path) from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise BadInput(
+            f"not valid YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}",
+            file=path,
+            line=mark.line + 1 if mark else None,
+            remedy="check indentation, colons and quotes on this line",
+        ) from None
+    if not isinstance(data, dict):
+        raise BadInput("a survey file holds one mapping of fields", file=path, line=1, remedy="start with 'id: ...'")
+    try:
+        return Survey.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            re.sub(r"^Value error, ", "", first["msg"]),
+            file=path,
+            line=_line_of(node, first["loc"]),
+            field=field,
+            remedy=_remedy(first["type"]),
+        ) from None
+
+
+def _remedy(kind: str) -> str:
+    return {
+        "missing": "add this field",
+        "extra_forbidden": "remove the field or mend its spelling; docs/surveys.md lists all fields",
+        "enum": "use one of the values named",
+        "literal_error": "use one of the values named",
+    }.get(kind, "mend the value; docs/surveys.md says what each field takes")
+
+
+def _line_of(node: yaml.Node | None, path: tuple[int | str, ...]) -> int | None:
+    """The line of the deepest part of `path` that stands in the file."""
+    if node is None:
+        return None
+    line = node.start_mark.line + 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == part:
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line

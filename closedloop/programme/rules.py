@@ -1,0 +1,67 @@
+"""Names and thresholds that SQL, Python and pages share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+DETRACTOR_MAX = 6
+PROMOTER_MIN = 9
+CRITICAL_MAX = 4
+"""The owner's manager is in copy of the alert up to this score."""
+ESCALATION_MAX = 3
+"""The manager takes over the follow-up up to this score, where the survey says so."""
+
+
+class Band(StrEnum):
+    """The category of a score."""
+
+    PROMOTER = "promoter"
+    PASSIVE = "passive"
+    DETRACTOR = "detractor"
+
+
+def band_of(score: int) -> Band:
+    """0-6 detractor, 7-8 passive, 9-10 promoter. Raises ValueError outside 0..10."""
+    if not 0 <= score <= 10:
+        raise ValueError(f"a score is a whole number from 0 to 10, not {score}")
+    if score <= DETRACTOR_MAX:
+        return Band.DETRACTOR
+    return Band.PROMOTER if score >= PROMOTER_MIN else Band.PASSIVE
+
+
+class TriggerEvent(StrEnum):
+    """What makes a contact due. Events come from record state, schedules from the calendar of each contact."""
+
+    DEAL_WON = "deal_won"
+    TICKET_RESOLVED = "ticket_resolved"
+    SCHEDULE_QUARTERLY = "schedule_quarterly"
+
+
+SCHEDULE_DAYS = {TriggerEvent.SCHEDULE_QUARTERLY: 90}
+
+
+class Rule(StrEnum):
+    """The rules about who may be asked, in the order in which the deciding one is named."""
+
+    CONTACT_GONE = "contact_gone"
+    """The contact or its account was deleted in the CRM."""
+    NO_ADDRESS = "no_address"
+    """The contact has no usable mail address."""
+    EXCLUDED = "excluded"
+    """The contact or its account is on the exclusion list."""
+    OPTED_OUT = "opted_out"
+    """The CRM says that this contact does not want mail."""
+    SUPPRESSED = "suppressed"
+    """The address unsubscribed, complained or bounced."""
+    AUDIENCE = "audience"
+    """The survey's filter does not take this contact."""
+    EXPIRED = "expired"
+    """The event is older than the survey's `max_age_days`."""
+    COOLDOWN = "cooldown"
+    """The person was asked less than `cooldown.days` days ago."""
+    RECENT_RESPONSE = "recent_response"
+    """The person answered a survey less than `skip_after_response_days` days ago."""
+    ONE_PER_WAVE = "one_per_wave"
+    """Another survey, or another event, takes precedence for the same person in this evaluation."""
+    PASSED = "passed"
+    """Nothing speaks against asking."""

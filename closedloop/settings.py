@@ -1,0 +1,155 @@
+"""Typed settings, read from the environment and `.env` (prefix `CLOSEDLOOP_`)."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from closedloop.errors import BadInput
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """All that can be set; the documentation page `docs/settings.md` lists the same names."""
+
+    model_config = SettingsConfigDict(env_prefix="CLOSEDLOOP_", env_file=".env", extra="forbid", frozen=True)
+
+    home: Path = Field(default=REPO / ".closedloop", description="folder of all state")
+    surveys: Path = Field(default=REPO / "surveys", description="folder of survey programmes (YAML)")
+    mapping: Path = Field(default=REPO / "mappings" / "salesforce.yml", description="field mapping of the CRM export")
+    engine: Literal["embedded", "shared"] = Field(default="embedded", description="SQLite and files, or PostgreSQL")
+    ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: ledger.sqlite in the home")
+    smtp_url: str = Field(default="smtp://127.0.0.1:8025", description="smtp://user:password@host:port")
+    collector_url: str = Field(default="http://127.0.0.1:8080", description="public base address of survey links")
+    live_sending: bool = Field(default=False, description="off: only allowed_recipients get mail")
+    allowed_recipients: list[str] = Field(
+        default=["*@*.example", "*@example.com", "*@closedloop.example"],
+        description="patterns of addresses that may get mail while live sending is off (JSON list)",
+    )
+    sender_name: str = Field(default="Customer feedback", description="display name of the shared sender")
+    sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
+    operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
+    secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
+    wave_approval_size: int = Field(default=10_000, ge=1, description="a larger wave waits for approval")
+    max_deletion_share: float = Field(default=0.2, gt=0, le=1, description="a full export that deletes more waits")
+    silence_hours: int = Field(default=72, ge=1, description="mail the operator when nothing was sent or answered")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+            raise ValueError("must look like smtp://user:password@host:port")
+        return value
+
+    @field_validator("collector_url")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must look like https://host[:port]")
+        return value.rstrip("/")
+
+    # Where things stand in the home -------------------------------------------------
+    @property
+    def lake_dir(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def warehouse_file(self) -> Path:
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def build_dir(self) -> Path:
+        return self.home / "build"
+
+    @property
+    def published_dir(self) -> Path:
+        return self.home / "published"
+
+    @property
+    def marts_file(self) -> Path:
+        """What readers open: a link to the newest publication."""
+        return self.published_dir / "marts.duckdb"
+
+    @property
+    def mailbox_dir(self) -> Path:
+        return self.home / "mailbox"
+
+    @property
+    def exports_dir(self) -> Path:
+        """The drop folder: new CRM exports that appear here are ingested by the sensor."""
+        return self.home / "exports"
+
+    @property
+    def dagster_dir(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def ledger_database_url(self) -> str:
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
+
+    def may_receive(self, address: str) -> bool:
+        """Whether mail may go to `address`: always when live, else only to the allow-list."""
+        return self.live_sending or any(
+            fnmatch.fnmatchcase(address.strip().lower(), pattern.lower()) for pattern in self.allowed_recipients
+        )
+
+    @cached_property
+    def link_secret(self) -> str:
+        """The key that signs links; made once per home (mode 0600) when not set."""
+        if self.secret_key:
+            return self.secret_key
+        path = self.home / "secret.key"
+        if not path.exists():
+            self.ensure_home()
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(48))
+            try:
+                os.link(draft, path)  # atomic: of two processes starting together, one key wins
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return path.read_text()
+
+    def ensure_home(self) -> Path:
+        """Make the home and see that it can be written. Raises BadInput naming the folder and the remedy."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            probe = self.home / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise BadInput(
+                f"the home folder cannot be written ({error.strerror})",
+                file=self.home,
+                remedy="set CLOSEDLOOP_HOME to a folder on a writable disk",
+            ) from error
+        return self.home
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings in force. Raises BadInput that names the variable, never its value (it may be a secret)."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "CLOSEDLOOP_" + "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
+        raise BadInput(
+            f"setting not valid: {first['msg']}", field=name, remedy="mend it in the environment or in .env"
+        ) from None
+    except Exception as error:  # pydantic-settings raises SettingsError on JSON that cannot be parsed
+        raise BadInput(
+            f"settings cannot be read: {error}", remedy="lists are written as JSON, for example [\"*@example.com\"]"
+        ) from None

@@ -1,0 +1,1 @@
+"""All that goes out: rendering, sending, follow-up."""

@@ -1,0 +1,1 @@
+"""The two front doors, Dagster and the command line, over the same functions."""

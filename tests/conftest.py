@@ -1,0 +1,50 @@
+"""What every room's tests share: a fresh home, and a time that stands still."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from closedloop.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def now() -> dt.datetime:
+    return dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path / "home", _env_file=None)
+    settings.ensure_home()
+    return settings
+
+
+@pytest.fixture
+def ledger(settings: Settings):
+    from closedloop.ledger import Ledger
+
+    ledger = Ledger.open(settings)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def lake(settings: Settings):
+    from closedloop.lake import Lake
+
+    lake = Lake.open(settings)
+    yield lake
+    lake.close()
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    folder = ROOT.parent / "shared" / "realdata"
+    if not folder.is_dir():
+        pytest.skip("the real input files are not on this machine")
+    return folder
