@@ -1,0 +1,198 @@
+"""What the platform does, one function a step: the command line and the Dagster jobs both call these and nothing below.
+
+The edge passes the time; nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from closedloop.clock import Clock
+from closedloop.errors import BadInput, Refused
+from closedloop.lake import Lake
+from closedloop.ledger import Ledger
+from closedloop.ledger import builds as ledger_builds
+from closedloop.ledger.lists import suppress
+from closedloop.ledger.planning import Sealed
+from closedloop.programme import load_surveys
+from closedloop.settings import Settings
+from orchestration import build as workshop
+from orchestration.publish import mend_link, publish
+from orchestration.seal import seal_publication
+
+if TYPE_CHECKING:
+    from dispatch.followup import FollowUpReport
+    from dispatch.sender import SendReport
+    from ingestion.sources.crm import CrmReport
+    from ingestion.sources.responses import ResponseReport
+    from orchestration.gates import CheckOutcome
+
+Progress = Callable[[str], None]
+
+
+def ingest_crm(
+    settings: Settings, folder: Path, *, now: dt.datetime, mapping: Path | None = None, progress: Progress | None = None
+) -> CrmReport:
+    """Read the export folder(s) below `folder` into the lake; CRM opt-outs become suppressions at once."""
+    from ingestion.sources.crm import ingest_crm as read
+    from ingestion.sources.mapping import load_mapping
+
+    settings.ensure_home()
+    with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
+        report = read(
+            lake,
+            folder,
+            load_mapping(mapping or settings.mapping),
+            now=now,
+            max_deletion_share=settings.max_deletion_share,
+            progress=progress,
+        )
+        suppress(ledger, report.opted_out_keys, "opted_out", now=now)
+        return report
+
+
+def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> ResponseReport:
+    """Read answers of another tool from a CSV file into the lake."""
+    from ingestion.sources.responses import ingest_responses as read
+
+    settings.ensure_home()
+    with Lake.open(settings) as lake:
+        return read(lake, file, now=now)
+
+
+def start_build(settings: Settings, *, as_of: dt.datetime, known_at: dt.datetime, now: dt.datetime) -> workshop.Build:
+    """Fix what a build stands on and prepare the workshop; holds the builder's lock until `publish` or `fail_build`."""
+    mend_link(settings)
+    return workshop.start_build(settings, as_of=as_of, known_at=known_at, now=now)
+
+
+def repeat_build(settings: Settings, publication_id: str, *, now: dt.datetime) -> workshop.Build:
+    """Prepare the workshop on exactly what `publication_id` stood on: its times and its cut of the lake."""
+    with Ledger.open(settings) as ledger:
+        publication = ledger_builds.get_publication(ledger, publication_id)
+        if publication is None:
+            raise BadInput(f"there is no publication '{publication_id}'", remedy="publication_audit lists them all")
+        old = ledger_builds.get_build(ledger, publication["build_id"])
+    return workshop.start_build(settings, as_of=old["as_of"], known_at=old["known_at"], now=now, cut=old["cut"])
+
+
+def run_gate(settings: Settings, build_id: str, gate: str, *, as_of: dt.datetime, now: dt.datetime) -> list[CheckOutcome]:
+    """Run one gate over the workshop and record what it found. The caller stops when a required check failed."""
+    from orchestration import gates
+
+    workshop.claim_workshop(settings, build_id)
+    outcomes = gates.run_gate(settings, gate, build_id=build_id, as_of=as_of)
+    with Ledger.open(settings) as ledger:
+        ledger_builds.record_checks(
+            ledger,
+            build_id,
+            [
+                {
+                    "name": outcome.name,
+                    "gate": outcome.gate,
+                    "required": outcome.required,
+                    "passed": outcome.passed,
+                    "details": outcome.details,
+                }
+                for outcome in outcomes
+            ],
+            now=now,
+        )
+    return outcomes
+
+
+def build(
+    settings: Settings,
+    *,
+    as_of: dt.datetime,
+    known_at: dt.datetime,
+    now: Callable[[], dt.datetime],
+    like: str | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Export of the ledger, dbt, checks, publication: the whole of it from a shell. Returns the publication's id.
+
+    `like` names a publication whose times and cut are repeated. Raises Refused when a check failed.
+    """
+    from orchestration.dbt import run_dbt
+
+    say = progress or (lambda _: None)
+    say("preparing the workshop")
+    prepared = (
+        repeat_build(settings, like, now=now())
+        if like
+        else start_build(settings, as_of=as_of, known_at=known_at, now=now())
+    )
+    try:
+        for gate, step in (("arrived", None), ("dbt", run_dbt), ("sending", None), ("published", None)):
+            say(f"gate: {gate}" if step is None else "dbt build")
+            if step is not None:
+                passed = step(settings, prepared.build_id, now=now())
+                failed = [] if passed else ["dbt (the log names the model or test)"]
+            else:
+                outcomes = run_gate(settings, prepared.build_id, gate, as_of=prepared.as_of, now=now())
+                failed = failed_checks(outcomes)
+            if failed:
+                raise Refused(
+                    f"gate '{gate}' failed: {', '.join(failed)}; nothing is published, readers keep what they have"
+                )
+        say("publishing")
+        return publish(settings, prepared.build_id, now=now())
+    except BaseException:
+        workshop.fail_build(settings, prepared.build_id, now=now())
+        raise
+
+
+def seal(settings: Settings, publication_id: str | None = None, *, now: dt.datetime) -> Sealed:
+    """Make the proposals of a publication (the newest one by default) decisions, and its asks messages."""
+    if publication_id is None:
+        with Ledger.open(settings) as ledger:
+            newest = ledger_builds.newest_publication(ledger)
+        if newest is None:
+            raise Refused("nothing is published yet; run `closedloop build` first")
+        publication_id = newest["publication_id"]
+    return seal_publication(settings, publication_id, now=now)
+
+
+def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] | None = None) -> SendReport:
+    """Send what is due: invitations that were sealed, and alerts."""
+    from dispatch.sender import send_due
+
+    with Ledger.open(settings) as ledger:
+        return send_due(ledger, settings, load_surveys(settings.surveys), clock=clock, progress=progress)
+
+
+def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:
+    """Open the follow-up of each new human detractor, warn of clocks about to run out, and send those mails."""
+    from dispatch.followup import run_follow_up, warn_sla
+
+    with Ledger.open(settings) as ledger:
+        report = run_follow_up(ledger, settings, load_surveys(settings.surveys), now=clock.now())
+        warn_sla(ledger, settings, now=clock.now())
+    dispatch(settings, clock=clock)
+    return report
+
+
+def open_dev_target(settings: Settings, *, as_of: dt.datetime) -> Path:
+    """An analyst's own warehouse file over the newest cut; a running daemon is not disturbed. Returns its path."""
+    with Lake.open(settings) as lake:
+        prepared = workshop.Build(
+            "dev", as_of, as_of, lake.cut(), workshop.definitions_hash(load_surveys(settings.surveys)), "dev"
+        )
+        warehouse = settings.home / "dev.duckdb"
+        workshop.open_workshop(lake, prepared, warehouse, settings.home / "dev-marts.duckdb")
+    return warehouse
+
+
+def newest_publication(settings: Settings) -> dict[str, Any] | None:
+    """The newest publication's row, or None."""
+    with Ledger.open(settings) as ledger:
+        return ledger_builds.newest_publication(ledger)
+
+
+def failed_checks(outcomes: Iterable[CheckOutcome]) -> list[str]:
+    """Names of the required checks that failed."""
+    return [outcome.name for outcome in outcomes if outcome.required and not outcome.passed]
