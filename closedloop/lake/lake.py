@@ -1,0 +1,317 @@
+"""The lake's one door: append a batch, fix a cut, read it through DuckDB views."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from closedloop.clock import as_utc
+from closedloop.errors import Busy, ClosedLoopError, Refused
+from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE, Kind
+from closedloop.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.manifest import ManifestEntry
+    from pyiceberg.table import Table, Transaction
+
+Cut = dict[str, int]
+"""One snapshot id per table, such as {"crm.account": 1234}; a table without rows is absent."""
+
+CATALOG_NAME = "closedloop"
+BATCH_PROPERTY = "closedloop.batch-id"
+ARROW_TYPE: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "timestamp": pa.timestamp("us"),
+    "bigint": pa.int64(),
+}
+PROPERTIES = {
+    # Conflicts are retried here and not by PyIceberg: each attempt must look again whether the batch is in.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.previous-versions-max": "10",
+    # Whole batch ids in the files' statistics, so that a search for one batch opens one file.
+    "write.metadata.metrics.column._batch_id": "full",
+}
+ATTEMPTS = 60
+Result = TypeVar("Result")
+
+
+class Lake:
+    """An open lake. Several processes may append at once; one object belongs to one thread."""
+
+    def __init__(self, catalog: SqlCatalog) -> None:
+        self.catalog = catalog
+
+    @classmethod
+    def open(cls, settings: Settings) -> Lake:
+        """The lake of a home, made on first use. Raises BadInput when the home cannot be written."""
+        from pyiceberg.catalog.sql import SqlCatalog
+        from sqlalchemy.exc import OperationalError, ProgrammingError
+
+        settings.ensure_home()
+        settings.lake_dir.mkdir(exist_ok=True)
+        location = settings.lake_dir.resolve()
+        shared = settings.engine == "shared"
+        url = settings.ledger_database_url if shared else f"sqlite:///{location / 'catalog.sqlite'}?timeout=60"
+        for last_attempt in (False, True):
+            try:
+                return cls(SqlCatalog(CATALOG_NAME, uri=url, warehouse=location.as_uri()))
+            except (OperationalError, ProgrammingError):
+                # Another process is making the catalog's tables at this moment.
+                if last_attempt:
+                    raise
+                time.sleep(0.5)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing -------------------------------------------------------------------------
+    def append(self, table: str, rows: pa.Table, *, batch_id: str, ingested_at: dt.datetime, source: str) -> int:
+        """Adds `rows` in one commit and returns how many; 0 when this batch is already in, or is empty.
+
+        Canonical columns take the catalogue's types (times: UTC), all others become text; columns new to the table
+        are added to it. Raises Busy when other writers win for too long.
+        """
+        columns = _columns_of(table)
+        if rows.num_rows == 0:
+            return 0
+        rows = _with_arrival(rows, batch_id, as_utc(ingested_at).replace(tzinfo=None), source)
+
+        def attempt() -> int:
+            current = self._load(table)
+            if current is None:
+                with self._create(table, _align(rows, columns).schema) as transaction:
+                    return _append(transaction, _align(rows, columns), batch_id)
+            if self._has_batch(current, batch_id):
+                return 0
+            known = dict.fromkeys(current.schema().column_names, "text") | columns
+            aligned = _align(rows, known)
+            with current.transaction() as transaction:
+                if set(aligned.column_names) - set(current.schema().column_names):
+                    with transaction.update_schema() as update:
+                        update.union_by_name(aligned.schema)
+                return _append(transaction, aligned, batch_id)
+
+        return self.retried(table, attempt)
+
+    def retried(self, table: str, attempt: Callable[[], Result]) -> Result:
+        """Runs `attempt` again as long as another writer of the same table commits first. Raises Busy in the end."""
+        from pyiceberg.exceptions import CommitFailedException, TableAlreadyExistsError, ValidationException
+        from sqlalchemy.exc import OperationalError
+
+        for number in range(ATTEMPTS):
+            try:
+                return attempt()
+            except (CommitFailedException, TableAlreadyExistsError, ValidationException, OperationalError) as error:
+                if isinstance(error, OperationalError) and "locked" not in str(error):
+                    raise
+                time.sleep(random.uniform(0.01, 0.05) * min(number + 1, 10))
+        raise Busy(f"the lake table {table} is written by others all the time; try again later")
+
+    def _create(self, table: str, schema: pa.Schema) -> Transaction:
+        from pyiceberg.exceptions import NamespaceAlreadyExistsError
+        from sqlalchemy.exc import IntegrityError
+
+        namespace = table.split(".", 1)[0]
+        with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
+            self.catalog.create_namespace(namespace)
+        return self.catalog.create_table_transaction(table, schema, properties=PROPERTIES)
+
+    def has_batch(self, table: str, batch_id: str) -> bool:
+        """Whether `append` of this batch is already committed."""
+        current = self._load(table)
+        return current is not None and self._has_batch(current, batch_id)
+
+    def _has_batch(self, table: Table, batch_id: str) -> bool:
+        """Snapshots say which batch they brought; of those that have expired, the rows themselves say it."""
+        snapshots = table.metadata.snapshots
+        if any(snapshot.summary and snapshot.summary.get(BATCH_PROPERTY) == batch_id for snapshot in snapshots):
+            return True
+        # Each commit takes the next sequence number: as many snapshots as numbers means that none has expired.
+        if len(snapshots) == table.metadata.last_sequence_number:
+            return False
+        from pyiceberg.expressions import EqualTo
+
+        scan = table.scan(EqualTo("_batch_id", batch_id), selected_fields=("_batch_id",), limit=1)
+        return scan.to_arrow().num_rows > 0
+
+    # Reading -------------------------------------------------------------------------
+    def cut(self) -> Cut:
+        """The current snapshot of each table."""
+        return {
+            name: snapshot.snapshot_id
+            for name in self.tables()
+            if (table := self._load(name)) is not None and (snapshot := table.current_snapshot()) is not None
+        }
+
+    def tables(self) -> list[str]:
+        """Names of the tables that exist, sorted."""
+        return sorted(
+            ".".join(identifier)
+            for namespace in self.catalog.list_namespaces()
+            for identifier in self.catalog.list_tables(namespace)
+        )
+
+    def files(self, cut: Mapping[str, int]) -> dict[str, list[str]]:
+        """Paths of the data files of each table of the cut, in the order of their arrival."""
+        return {name: self._state(name, snapshot_id)[0] for name, snapshot_id in cut.items()}
+
+    def schema(self, table: str) -> pa.Schema:
+        """The current columns of a table; the catalogue's where it doesn't exist yet."""
+        current = self._load(table)
+        if current is not None:
+            return current.schema().as_arrow()
+        return pa.schema([(name, ARROW_TYPE[kind]) for name, kind in _columns_of(table).items()])
+
+    def create_views(self, con: duckdb.DuckDBPyConnection, cut: Mapping[str, int]) -> None:
+        """One view `lake.<namespace>_<table>` per table of the catalogue, at the cut; those without rows are empty.
+
+        All canonical columns are there with their types, also where no file holds them yet.
+        """
+        con.execute("create schema if not exists lake")
+        for name in sorted({*CATALOGUE, *cut}):
+            con.execute(f"create or replace view lake.{name.replace('.', '_', 1)} as {self.select(name, cut)}")
+
+    def select(self, table: str, cut: Mapping[str, int]) -> str:
+        """The DuckDB query of one table at the cut, as `create_views` uses it."""
+        files, present = self._state(table, cut[table]) if table in cut else ([], [])
+        columns = CATALOGUE[table].columns if table in CATALOGUE else {}
+        typed = [
+            _quoted(name) if name in present else f"cast(null as {DUCKDB_TYPE[kind]}) as {_quoted(name)}"
+            for name, kind in columns.items()
+        ]
+        extra = [_quoted(name) for name in present if name not in columns]
+        selected = ", ".join(typed + extra)
+        if not files:
+            return f"select {selected} where false"
+        paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+        return f"select {selected} from read_parquet([{paths}], union_by_name = true)"
+
+    def _state(self, name: str, snapshot_id: int) -> tuple[list[str], list[str]]:
+        """Data files and column names at a snapshot. Raises Refused when it expired."""
+        table = self._load(name)
+        snapshot = table.snapshot_by_id(snapshot_id) if table is not None else None
+        if table is None or snapshot is None:
+            raise Refused(f"the lake no longer holds snapshot {snapshot_id} of {name}: it has expired")
+        entries = sorted(live_entries(table, snapshot_id), key=lambda entry: entry.sequence_number or 0)
+        schema = table.schemas()[snapshot.schema_id] if snapshot.schema_id is not None else table.schema()
+        return [local_path(entry.data_file.file_path) for entry in entries], schema.column_names
+
+    def _load(self, name: str) -> Table | None:
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            return self.catalog.load_table(name)
+        except NoSuchTableError:
+            return None
+
+    # Upkeep --------------------------------------------------------------------------
+    def compact(self, table: str, *, min_files: int = 8) -> int:
+        """Rewrites the small files of a table into few; returns how many files it replaced."""
+        from closedloop.lake.maintenance import compact
+
+        return compact(self, table, min_files=min_files)
+
+    def expire(self, keep: set[int]) -> int:
+        """Drops all snapshots but the current ones and those in `keep`; returns how many."""
+        from closedloop.lake.maintenance import expire
+
+        return expire(self, keep)
+
+    def remove_unreferenced(self, *, before: dt.datetime) -> int:
+        """Deletes files that no snapshot names and that are older than `before` (wall time); returns how many."""
+        from closedloop.lake.maintenance import remove_unreferenced
+
+        return remove_unreferenced(self, before=before)
+
+
+def live_entries(table: Table, snapshot_id: int) -> Iterator[ManifestEntry]:
+    """The data files of a snapshot. Raises ClosedLoopError on row-level deletes, which we never write."""
+    from pyiceberg.manifest import ManifestContent
+
+    snapshot = table.snapshot_by_id(snapshot_id)
+    for manifest in snapshot.manifests(table.io) if snapshot else []:
+        if manifest.content == ManifestContent.DELETES:
+            raise ClosedLoopError(f"{'.'.join(table.name())} has row-level deletes of another writer; rewrite it first")
+        yield from manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+
+
+def local_path(location: str) -> str:
+    """The path of a `file://` location."""
+    return unquote(urlsplit(location).path) if location.startswith("file:") else location
+
+
+def _columns_of(table: str) -> dict[str, Kind]:
+    if table not in CATALOGUE:
+        raise ValueError(f"{table} is not a table of the lake's catalogue")
+    return CATALOGUE[table].columns
+
+
+def _append(transaction: Transaction, rows: pa.Table, batch_id: str) -> int:
+    transaction.append(rows, snapshot_properties={BATCH_PROPERTY: batch_id})
+    return rows.num_rows
+
+
+def _with_arrival(rows: pa.Table, batch_id: str, ingested_at: dt.datetime, source: str) -> pa.Table:
+    """Adds the columns of ARRIVAL; a `_source` that the rows bring per row stands."""
+    count = rows.num_rows
+    arrival = {
+        "_batch_id": pa.repeat(pa.scalar(batch_id), count),
+        "_ingested_at": pa.repeat(pa.scalar(ingested_at, pa.timestamp("us")), count),
+        "_source": pa.repeat(pa.scalar(source), count),
+    }
+    for name, values in arrival.items():
+        if name not in rows.column_names:
+            rows = rows.append_column(name, values)
+        elif name != "_source":
+            raise ValueError(f"{name} is set by the lake, not by its callers")
+    return rows
+
+
+def _align(rows: pa.Table, known: Mapping[str, Kind]) -> pa.Table:
+    """The rows with all known columns, in their order and types, then the others as text.
+
+    Spelling follows the table: `name` goes to its column `Name`, for the engines that read the lake ignore case.
+    """
+    spelling = {name.lower(): name for name in known}
+    names = [spelling.get(name.lower(), name) for name in rows.column_names]
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("two columns have the same name but for upper and lower case")
+    given = dict(zip(names, rows.columns, strict=True))
+    order = [*known, *(name for name in names if name not in known)]
+    arrays = [
+        _typed(given[name], known.get(name, "text"))
+        if name in given
+        else pa.nulls(rows.num_rows, ARROW_TYPE[known[name]])
+        for name in order
+    ]
+    return pa.table(arrays, names=order)
+
+
+def _typed(values: pa.ChunkedArray, kind: Kind) -> pa.ChunkedArray:
+    if kind == "timestamp" and pa.types.is_timestamp(values.type) and values.type.tz:
+        # Arrow keeps aware times as UTC underneath: dropping the zone leaves UTC.
+        values = pc.cast(values, pa.timestamp("us", "UTC"))
+    return pc.cast(values, ARROW_TYPE[kind])
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
