@@ -1,0 +1,53 @@
+# Two commands for a newcomer: `make demo`, then `make up`. Both set themselves up.
+PYTHON ?= python3
+BIN := .venv/bin
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help demo up test test-fast lint lock bench clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/ready        ## make a company and play the whole programme once (throws the last demo away)
+	@$(BIN)/closedloop demo $(ARGS)
+
+up: .venv/ready          ## Dagster UI, collector, mailbox and dashboard on loopback; Ctrl-C stops them all
+	@$(BIN)/closedloop up $(ARGS)
+
+test: .venv/ready-dev    ## everything that CI runs
+	@bash tests/run.sh
+
+test-fast: .venv/ready-dev  ## without slow, browser and PostgreSQL tests
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not browser and not postgres"
+
+lint: .venv/ready-dev    ## style and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+bench: .venv/ready-dev   ## the ratios of docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+lock: .venv/ready-dev    ## pins and hashes anew, from requirements/*.in
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header requirements/dev.in -o requirements/dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
+
+clean:           ## remove the environment and the demo's home
+	rm -rf .venv .closedloop target
+
+.venv/bin/uv: requirements/bootstrap.lock
+	@echo "making the environment (.venv)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@touch $@
+
+.venv/ready: .venv/bin/uv requirements/runtime.lock pyproject.toml
+	@echo "installing the pinned packages"
+	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/runtime.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements/dev.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.lock
+	@touch $@

@@ -1,0 +1,162 @@
+"""What commands read from the published marts, and a mail to look at before anyone gets it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from closedloop.errors import BadInput
+from closedloop.programme import Rule, Survey, load_surveys
+from closedloop.settings import Settings
+
+IN_WORDS = {
+    Rule.CONTACT_GONE: "the contact or its account was deleted in the CRM",
+    Rule.NO_ADDRESS: "the contact has no usable mail address",
+    Rule.EXCLUDED: "the contact or its account is on the exclusion list",
+    Rule.OPTED_OUT: "the CRM says that this contact does not want mail",
+    Rule.SUPPRESSED: "the address unsubscribed, complained or bounced",
+    Rule.AUDIENCE: "the survey's audience does not include this contact",
+    Rule.EXPIRED: "the event is older than the survey's max_age_days",
+    Rule.COOLDOWN: "the person was asked too recently (cooldown)",
+    Rule.RECENT_RESPONSE: "the person answered a survey recently",
+    Rule.ONE_PER_WAVE: "another survey or event took precedence for the same person",
+    Rule.PASSED: "nothing speaks against asking",
+}
+
+
+def marts(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """The published marts, read only. Raises BadInput when nothing is published yet."""
+    if not settings.marts_file.exists():
+        raise BadInput(
+            "nothing is published in this home yet", file=settings.marts_file, remedy="run `closedloop build` first"
+        )
+    return duckdb.connect(str(settings.marts_file.resolve()), read_only=True)
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of a query as dicts; times are aware UTC."""
+    result = con.execute(query, parameters or [])
+    names = [column[0] for column in result.description]
+    return [
+        {
+            name: value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        for row in result.fetchall()
+    ]
+
+
+def plan(settings: Settings) -> list[dict[str, Any]]:
+    """Proposals of the newest publication: contacts per survey, decision and deciding rule."""
+    with marts(settings) as con:
+        return rows(
+            con,
+            """
+            select survey_id, decision, deciding_rule, count(*) as contacts
+            from marts.survey_queue group by all order by survey_id, decision, contacts desc, deciding_rule
+            """,
+        )
+
+
+def explain(settings: Settings, contact_id: str, survey_id: str | None = None) -> list[dict[str, Any]]:
+    """Every sealed decision and open proposal about one contact, oldest first, with its rule in words."""
+    with marts(settings) as con:
+        found = rows(
+            con,
+            """
+            with decisions as (
+                select 'sealed' as state, candidate_id, survey_id, trigger_event, trigger_record_id, due_at,
+                       decision, deciding_rule, all_failed_rules, decided_as_of, contact_id
+                from marts.fct_eligibility_decisions
+                union all
+                select 'proposed', candidate_id, survey_id, trigger_event, trigger_record_id, due_at,
+                       decision, deciding_rule, all_failed_rules, decided_as_of, contact_id
+                from marts.survey_queue
+            )
+            select * exclude (contact_id) from decisions
+            where contact_id = ? and (? is null or survey_id = ?)
+            order by decided_as_of, survey_id, due_at, candidate_id
+            """,
+            [contact_id, survey_id, survey_id],
+        )
+    for row in found:
+        row["all_failed_rules"] = json.loads(row["all_failed_rules"])
+        row["in_words"] = IN_WORDS.get(row["deciding_rule"], row["deciding_rule"])
+    return found
+
+
+def export_mart(settings: Settings, mart: str, output: Path) -> int:
+    """Write one published mart as CSV or Parquet (by the file's ending); returns its rows."""
+    with marts(settings) as con:
+        known = [
+            name
+            for (name,) in con.execute(
+                "select table_name from information_schema.tables where table_schema = 'marts' order by 1"
+            ).fetchall()
+        ]
+        if mart not in known:
+            raise BadInput(f"there is no mart '{mart}'", remedy=f"choose one of: {', '.join(known)}")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        kind = "(format parquet)" if output.suffix == ".parquet" else "(format csv, header)"
+        target = str(output).replace("'", "''")
+        written = con.execute(f"copy marts.{mart} to '{target}' {kind}").fetchone()
+        return written[0] if written else 0
+
+
+def _survey(settings: Settings, survey_id: str) -> Survey:
+    surveys = {survey.id: survey for survey in load_surveys(settings.surveys)}
+    if survey_id not in surveys:
+        raise BadInput(f"there is no survey '{survey_id}'", field="id", remedy=f"choose one of: {', '.join(surveys)}")
+    return surveys[survey_id]
+
+
+def sample_message(survey: Survey, address: str) -> dict[str, Any]:
+    """An invitation for a made-up person; its links lead to no invitation and record nothing."""
+    payload = {
+        "email": address,
+        "first_name": "Sam",
+        "last_name": "Sample",
+        "contact_name": "Sam Sample",
+        "language": "en",
+        "time_zone": "UTC",
+        "account_name": "Sample Company",
+        "company": survey.company,
+        "survey_type": survey.type,
+        "trigger_event": survey.triggers[0].event.value,
+        "trigger_record_id": "sample",
+        "owner_name": "Robin Rep",
+        "owner_email": "robin.rep@closedloop.example",
+        "definition": survey.model_dump(mode="json"),
+    }
+    return {
+        "message_id": f"sample-{survey.id}",
+        "invitation_id": f"sample-{survey.id}",
+        "survey_id": survey.id,
+        "wave_id": "sample",
+        "contact_id": "sample",
+        "account_id": None,
+        "kind": "invitation",
+        "sequence": 0,
+        "payload": payload,
+    }
+
+
+def preview(settings: Settings, survey_id: str, output: Path) -> None:
+    """Write the invitation mail of a survey as an HTML file."""
+    from dispatch.rendering import render_invitation
+
+    parts = render_invitation(sample_message(_survey(settings, survey_id), "sample@closedloop.example"), settings=settings)
+    output.write_text(parts.html, encoding="utf-8")
+
+
+def test_send(settings: Settings, survey_id: str, address: str) -> None:
+    """Send one sample invitation to `address`; it stands in no book."""
+    from dispatch.rendering import render_invitation
+    from dispatch.smtp import send_once
+
+    parts = render_invitation(sample_message(_survey(settings, survey_id), address), settings=settings)
+    send_once(settings, parts)
