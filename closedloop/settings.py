@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import fnmatch
 import os
 import secrets
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from closedloop.clock import Clock
 from closedloop.errors import BadInput
 
 REPO = Path(__file__).resolve().parent.parent
@@ -41,6 +43,7 @@ class Settings(BaseSettings):
     secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
     wave_approval_size: int = Field(default=10_000, ge=1, description="a larger wave waits for approval")
     max_deletion_share: float = Field(default=0.2, gt=0, le=1, description="a full export that deletes more waits")
+    clock_offset_seconds: float = Field(default=0, description="plays the platform on another day (demo only)")
     silence_hours: int = Field(default=72, ge=1, description="mail the operator when nothing was sent or answered")
 
     @field_validator("smtp_url")
@@ -98,6 +101,10 @@ class Settings(BaseSettings):
     def ledger_database_url(self) -> str:
         return self.ledger_url or f"sqlite:///{self.home / 'ledger.sqlite'}"
 
+    def clock(self) -> Clock:
+        """The clock of this process's edge."""
+        return Clock(dt.timedelta(seconds=self.clock_offset_seconds))
+
     def may_receive(self, address: str) -> bool:
         """Whether mail may go to `address`: always when live, else only to the allow-list."""
         return self.live_sending or any(
@@ -151,5 +158,5 @@ def load_settings(**overrides: object) -> Settings:
         ) from None
     except Exception as error:  # pydantic-settings raises SettingsError on JSON that cannot be parsed
         raise BadInput(
-            f"settings cannot be read: {error}", remedy="lists are written as JSON, for example [\"*@example.com\"]"
+            f"settings cannot be read: {error}", remedy='lists are written as JSON, for example ["*@example.com"]'
         ) from None

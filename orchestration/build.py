@@ -183,7 +183,12 @@ def sync_definitions(lake: Lake, surveys: Iterable[Survey], *, now: dt.datetime)
     """Append each programme that changed, and a `removed` row for each that is gone. Returns the rows appended."""
     known = newest_definitions(lake)
     rows = [
-        {"survey_id": survey.id, "definition_hash": survey.definition_hash, "definition": survey.definition, "status": survey.status}
+        {
+            "survey_id": survey.id,
+            "definition_hash": survey.definition_hash,
+            "definition": survey.definition,
+            "status": survey.status,
+        }
         for survey in (surveys := tuple(surveys))
         if known.get(survey.id, {}).get("definition_hash") != survey.definition_hash
         or known[survey.id]["status"] == "removed"
@@ -204,7 +209,9 @@ def sync_definitions(lake: Lake, surveys: Iterable[Survey], *, now: dt.datetime)
 def newest_definitions(lake: Lake) -> dict[str, dict[str, str]]:
     """The newest row of each survey in the lake, by survey id."""
     with duckdb.connect() as con:
-        lake.create_views(con, {name: snapshot for name, snapshot in lake.cut().items() if name == "definitions.surveys"})
+        lake.create_views(
+            con, {name: snapshot for name, snapshot in lake.cut().items() if name == "definitions.surveys"}
+        )
         rows = con.execute(
             """
             select survey_id, definition_hash, definition, status
@@ -213,4 +220,6 @@ def newest_definitions(lake: Lake) -> dict[str, dict[str, str]]:
             where newest = 1
             """
         ).fetchall()
-    return {row[0]: dict(zip(("survey_id", "definition_hash", "definition", "status"), row, strict=True)) for row in rows}
+    return {
+        row[0]: dict(zip(("survey_id", "definition_hash", "definition", "status"), row, strict=True)) for row in rows
+    }

@@ -34,9 +34,8 @@ class Time(click.ParamType):
 
 @dataclasses.dataclass
 class Context:
-    """What every command gets: the settings, read when first asked for, and the clock of this edge."""
+    """What every command gets: the settings, read when first asked for, and their clock."""
 
-    clock: Clock = dataclasses.field(default_factory=Clock)
     _settings: Settings | None = None
 
     @property
@@ -44,6 +43,10 @@ class Context:
         if self._settings is None:
             self._settings = load_settings()
         return self._settings
+
+    @property
+    def clock(self) -> Clock:
+        return self.settings.clock()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -125,7 +128,9 @@ def ingest_responses(context: Context, file: Path, as_json: bool) -> None:
 @click.option("--like", metavar="PUBLICATION", help="Repeat a publication: its times and its cut of the lake.")
 @as_json
 @click.pass_obj
-def build(context: Context, as_of: dt.datetime | None, known_at: dt.datetime | None, like: str | None, as_json: bool) -> None:
+def build(
+    context: Context, as_of: dt.datetime | None, known_at: dt.datetime | None, like: str | None, as_json: bool
+) -> None:
     """Export the ledger, run dbt and all checks, and publish the marts."""
     from orchestration import work
 
@@ -301,7 +306,9 @@ def survey_validate(context: Context, as_json: bool) -> None:
 
     surveys = load_surveys(context.settings.surveys)
     rows = [{"id": s.id, "type": s.type, "status": s.status, "hash": s.definition_hash[:12]} for s in surveys]
-    show({"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows))
+    show(
+        {"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows)
+    )
 
 
 @survey.command("plan")
@@ -312,7 +319,9 @@ def survey_plan(context: Context, as_json: bool) -> None:
     from orchestration.reports import plan
 
     found = plan(context.settings)
-    text = "\n".join(f"{r['survey_id']:<24}{r['decision']:<6}{r['deciding_rule']:<18}{r['contacts']:>10,}" for r in found)
+    text = "\n".join(
+        f"{r['survey_id']:<24}{r['decision']:<6}{r['deciding_rule']:<18}{r['contacts']:>10,}" for r in found
+    )
     show({"proposals": found}, as_json, text or "no proposals: everything due is decided")
 
 
@@ -352,7 +361,9 @@ def exclude() -> None:
 @click.option("--author", required=True)
 @click.option("--until", type=Time(), help="End of the exclusion. Default: none.")
 @click.pass_obj
-def exclude_add(context: Context, subject: str, subject_id: str, reason: str, author: str, until: dt.datetime | None) -> None:
+def exclude_add(
+    context: Context, subject: str, subject_id: str, reason: str, author: str, until: dt.datetime | None
+) -> None:
     """Never ask this contact, or anyone of this account."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.lists import exclude_add as add
@@ -386,7 +397,9 @@ def exclude_list(context: Context, as_json: bool) -> None:
 
     with Ledger.open(context.settings) as ledger:
         rows = read(ledger)
-    text = "\n".join(f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{r['until'] or '':<26}{r['reason']}" for r in rows)
+    text = "\n".join(
+        f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{r['until'] or '':<26}{r['reason']}" for r in rows
+    )
     show({"exclusions": rows}, as_json, text or "nobody is excluded")
 
 
@@ -400,7 +413,10 @@ def explain(context: Context, contact_id: str, survey_id: str | None, as_json: b
     from orchestration.reports import explain as read
 
     rows = read(context.settings, contact_id, survey_id)
-    text = "\n".join(f"{r['decided_as_of']:%Y-%m-%d}  {r['survey_id']:<20}{r['decision']:<6}{r['deciding_rule']:<18}{r['in_words']}" for r in rows)
+    text = "\n".join(
+        f"{r['decided_as_of']:%Y-%m-%d}  {r['survey_id']:<20}{r['decision']:<6}{r['deciding_rule']:<18}{r['in_words']}"
+        for r in rows
+    )
     show({"decisions": rows}, as_json, text or "no decision about this contact is known")
 
 
@@ -462,7 +478,9 @@ def up(context: Context, **ports: int) -> None:
 @click.option("--contacts", default=1500, show_default=True, type=click.IntRange(50, 1_000_000))
 @click.option("--seed", default=7, show_default=True)
 @click.option("--today", type=Time(), help="The demo's day. Default: today.")
-@click.option("--until", type=click.Choice(["ingest", "build", "plan", "send", "answer", "all"]), default="all", show_default=True)
+@click.option(
+    "--until", type=click.Choice(["ingest", "build", "plan", "send", "answer", "all"]), default="all", show_default=True
+)
 @as_json
 @click.pass_obj
 def demo(context: Context, contacts: int, seed: int, today: dt.datetime | None, until: str, as_json: bool) -> None:

@@ -120,7 +120,9 @@ def _add_audit_row(marts: Path, audit: dict[str, object]) -> None:
         con.execute("drop table main.build_token")
         names = ", ".join(audit)
         marks = ", ".join("?" for _ in audit)
-        values = [v.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(v, dt.datetime) else v for v in audit.values()]
+        values = [
+            v.astimezone(dt.UTC).replace(tzinfo=None) if isinstance(v, dt.datetime) else v for v in audit.values()
+        ]
         con.execute(f"insert into marts.publication_audit ({names}) values ({marks})", values)
 
 

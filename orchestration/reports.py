@@ -149,7 +149,9 @@ def preview(settings: Settings, survey_id: str, output: Path) -> None:
     """Write the invitation mail of a survey as an HTML file."""
     from dispatch.rendering import render_invitation
 
-    parts = render_invitation(sample_message(_survey(settings, survey_id), "sample@closedloop.example"), settings=settings)
+    parts = render_invitation(
+        sample_message(_survey(settings, survey_id), "sample@closedloop.example"), settings=settings
+    )
     output.write_text(parts.html, encoding="utf-8")
 
 

@@ -63,7 +63,9 @@ def seal_publication(settings: Settings, publication_id: str, *, now: dt.datetim
         if newest["publication_id"] != publication_id:
             raise Refused(f"publication {publication_id} is not the newest one; seal {newest['publication_id']}")
         if not dt.timedelta(0) <= now - publication["as_of"] <= FRESH_FOR:
-            raise Refused(f"publication {publication_id} stands as of {publication['as_of']:%Y-%m-%d %H:%M}; build again")
+            raise Refused(
+                f"publication {publication_id} stands as of {publication['as_of']:%Y-%m-%d %H:%M}; build again"
+            )
         build = ledger_builds.get_build(ledger, publication["build_id"])
         surveys = {survey.definition_hash: survey for survey in load_surveys(settings.surveys)}
         marts = settings.published_dir / f"marts-{publication_id}.duckdb"

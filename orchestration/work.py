@@ -79,7 +79,9 @@ def repeat_build(settings: Settings, publication_id: str, *, now: dt.datetime) -
     return workshop.start_build(settings, as_of=old["as_of"], known_at=old["known_at"], now=now, cut=old["cut"])
 
 
-def run_gate(settings: Settings, build_id: str, gate: str, *, as_of: dt.datetime, now: dt.datetime) -> list[CheckOutcome]:
+def run_gate(
+    settings: Settings, build_id: str, gate: str, *, as_of: dt.datetime, now: dt.datetime
+) -> list[CheckOutcome]:
     """Run one gate over the workshop and record what it found. The caller stops when a required check failed."""
     from orchestration import gates
 

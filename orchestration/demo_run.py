@@ -1,0 +1,276 @@
+"""The demo: a made-up company, and the whole programme played once by the jobs that run in production."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from closedloop.clock import as_utc
+from closedloop.errors import BadInput
+from closedloop.settings import Settings
+
+STEPS = ("ingest", "build", "plan", "send", "answer", "all")
+MARKER = "demo.json"
+HOUR = 9
+"""The demo's day starts at 09:00 UTC."""
+
+
+class Steps:
+    """Progress on the way and the time that each step took."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.took: dict[str, float] = {}
+        self._console = console
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=total)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        self._bar.update(self._task, description=name)
+        began = time.monotonic()
+        yield
+        self.took[name] = time.monotonic() - began
+        self._bar.advance(self._task)
+        self._console.print(f"  [green]✓[/green] {name:<46}{self.took[name]:6.1f} s")
+
+    def __enter__(self) -> Steps:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def run_demo(
+    settings: Settings, *, contacts: int, seed: int, today: dt.datetime | None, until: str, as_json: bool
+) -> None:
+    """Play the demo in the settings' home and print a summary. The home of an earlier demo is thrown away.
+
+    `today` shifts the platform's clock to 09:00 UTC of that day. Raises BadInput for a home that holds anything else.
+    """
+    began = time.monotonic()
+    console = Console(stderr=True, highlight=False)
+    settings = _on_day(_free_ports(settings, console), today)
+    clock = settings.clock()
+    day = clock.now().date()
+    _fresh_home(settings, {"contacts": contacts, "seed": seed, "today": day.isoformat()})
+    done = STEPS.index(until)
+
+    console.print(f"[bold]closedloop demo[/bold]  {contacts:,} contacts, seed {seed}, {day}, home {settings.home}")
+    with Steps(console, total=5 + 3 * done) as steps:
+        from closedloop.ledger import Ledger
+        from closedloop.programme import load_surveys
+        from demo.company import make_company
+        from demo.history import write_history
+
+        surveys = load_surveys(settings.surveys)
+        with steps.step("make a company: 24 months of CRM exports"):
+            company = make_company(settings.exports_dir / "demo", contacts=contacts, seed=seed, today=day)
+        with steps.step("write 24 months of invitations and answers"), Ledger.open(settings) as ledger:
+            write_history(ledger, company, surveys, today=day, seed=seed)
+        with steps.step("start Dagster"):
+            from orchestration.warehouse.run import job_runner
+
+            run_job = job_runner(settings)
+        with steps.step("ingest the CRM exports into the lake"):
+            run_job("ingest_crm_job")
+        if done >= 1:
+            with steps.step("build, check and publish the marts"):
+                run_job("build_and_publish_job")
+        if done >= 2:
+            with steps.step("decide who is asked, and seal it"):
+                run_job("plan_surveys_job")
+        if done >= 3:
+            with _mail_and_collector(settings):
+                with steps.step("send the due surveys by SMTP"):
+                    run_job("dispatch_surveys_job")
+                if done >= 4:
+                    from demo.customers import answer_mails
+
+                    with steps.step("customers open their mail and answer"):
+                        answer_mails(settings, seed=seed, clock=clock)
+                    with steps.step("alert the owners of unhappy customers"):
+                        run_job("follow_up_job")
+        if done >= 5:
+            with steps.step("build, check and publish again"):
+                run_job("build_and_publish_job")
+
+    summary = _summary(settings, steps.took, time.monotonic() - began, published=done >= 1)
+    print(json.dumps(summary, indent=2, default=str)) if as_json else _print(summary, until)
+
+
+def _on_day(settings: Settings, today: dt.datetime | None) -> Settings:
+    if today is None:
+        return settings
+    start = as_utc(today).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+    offset = (start - dt.datetime.now(dt.UTC)).total_seconds()
+    os.environ["CLOSEDLOOP_CLOCK_OFFSET_SECONDS"] = str(offset)
+    return settings.model_copy(update={"clock_offset_seconds": offset})
+
+
+def _free_ports(settings: Settings, console: Console) -> Settings:
+    """Mail sink and collector run at the configured addresses; where a port is taken (`make up` runs), at others."""
+    changed: dict[str, str] = {}
+    for name, default in (("smtp_url", 25), ("collector_url", 80)):
+        parts = urlsplit(getattr(settings, name))
+        host, port = parts.hostname or "127.0.0.1", parts.port or default
+        if host not in {"127.0.0.1", "localhost"}:
+            raise BadInput(
+                "the demo keeps to this machine, but this setting names another one",
+                field=f"CLOSEDLOOP_{name.upper()}",
+                remedy="unset it for the demo",
+            )
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                continue
+            except OSError:
+                pass
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            changed[name] = f"{parts.scheme}://127.0.0.1:{free.getsockname()[1]}"
+        console.print(f"  port {port} is taken; the demo uses {changed[name]}")
+    for name, value in changed.items():
+        os.environ[f"CLOSEDLOOP_{name.upper()}"] = value
+    return settings.model_copy(update=changed)
+
+
+def _fresh_home(settings: Settings, facts: dict[str, Any]) -> None:
+    home = settings.home
+    if home.exists() and any(home.iterdir()):
+        if not (home / MARKER).exists():
+            raise BadInput(
+                "the home holds data that no demo made; the demo will not touch it",
+                file=home,
+                remedy="set CLOSEDLOOP_HOME to an empty folder for the demo",
+            )
+        shutil.rmtree(home)
+    settings.ensure_home()
+    (home / MARKER).write_text(json.dumps(facts, indent=2))
+
+
+@contextmanager
+def _mail_and_collector(settings: Settings) -> Iterator[None]:
+    """An embedded mail sink and the collector, in this process, while customers answer."""
+    import uvicorn
+
+    from dispatch.mailbox.sink import MailSink
+    from ingestion.collector.app import create_app
+
+    smtp, http = urlsplit(settings.smtp_url), urlsplit(settings.collector_url)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings, clock=settings.clock()),
+            host="127.0.0.1",
+            port=http.port or 80,
+            log_level="warning",
+            access_log=False,
+        )
+    )
+    thread = threading.Thread(target=server.run, name="collector", daemon=True)
+    with MailSink(settings.mailbox_dir, smtp.hostname, smtp.port):
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+
+
+def _summary(settings: Settings, took: dict[str, float], total: float, *, published: bool) -> dict[str, Any]:
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.delivery import books
+    from orchestration.reports import marts, rows
+
+    with Ledger.open(settings) as ledger:
+        waves = books(ledger)
+    today = [book for book in waves if book.wave_id.endswith(settings.clock().now().date().isoformat())]
+    summary: dict[str, Any] = {
+        "home": str(settings.home),
+        "today": {
+            name: sum(getattr(book, name) for book in today)
+            for name in ("planned", "pending", "sent", "rejected", "suppressed", "uncertain")
+        },
+        "seconds": {name: round(seconds, 1) for name, seconds in took.items()},
+        "total_seconds": round(total, 1),
+    }
+    if published:
+        with marts(settings) as con:
+            summary["nps"] = rows(
+                con,
+                """
+                select survey_type, nps, nps_low, nps_high, responses from marts.rpt_nps
+                where survey_id = 'all' and segment = 'all' and period_grain = 'all' order by survey_type
+                """,
+            )
+            summary["funnel"] = rows(
+                con,
+                """
+                select sum(sent)::bigint as sent, sum(responded)::bigint as answered,
+                       sum(responded) / nullif(sum(sent), 0) as response_rate
+                from marts.rpt_survey_funnel where period_grain = 'all' and survey_id != 'all'
+                """,
+            )[0]
+            summary["closed_loop"] = (
+                rows(
+                    con,
+                    """
+                    select detractors, contacted, contacted_within_sla, open, overdue from marts.rpt_closed_loop
+                    where period_grain = 'all' and segment = 'all'
+                    """,
+                )
+                or [{}]
+            )[0]
+    return summary
+
+
+def _print(summary: dict[str, Any], until: str) -> None:
+    out = Console(highlight=False)
+    out.print()
+    for row in summary.get("nps", []):
+        out.print(
+            f"  NPS {row['survey_type']:<14} [bold]{row['nps']:+6.1f}[/bold]   "
+            f"95 % interval {row['nps_low']:+.1f} to {row['nps_high']:+.1f}, {row['responses']:,} responses"
+        )
+    if funnel := summary.get("funnel"):
+        out.print(
+            f"  sent in 24 months  {funnel['sent']:,}, answered {funnel['answered']:,} "
+            f"(response rate {100 * (funnel['response_rate'] or 0):.1f} %)"
+        )
+    books = ", ".join(f"{name} {count}" for name, count in summary["today"].items() if count or name == "planned")
+    out.print(f"  today's books      {books}")
+    if loop := summary.get("closed_loop"):
+        out.print(
+            f"  detractors         {loop['detractors']:,}, contacted inside the SLA {loop['contacted_within_sla']:,}, "
+            f"open {loop['open']:,}, overdue {loop['overdue']:,}"
+        )
+    out.print(f"  took               {summary['total_seconds']:.0f} s")
+    out.print()
+    out.print("  where to look next")
+    out.print("    make up                              the Dagster UI, the mailbox, the survey page, the dashboard")
+    out.print("    .venv/bin/closedloop books           what was planned and what became of it")
+    if until == "all":
+        out.print("    .venv/bin/closedloop follow-up list  detractors who wait for a person")
+    out.print(f"    {summary['home']}/published/marts.duckdb   the marts, for any BI tool")
