@@ -181,15 +181,16 @@ def definitions_hash(surveys: Iterable[Survey]) -> str:
 
 def sync_definitions(lake: Lake, surveys: Iterable[Survey], *, now: dt.datetime) -> int:
     """Append each programme that changed, and a `removed` row for each that is gone. Returns the rows appended."""
+    surveys = tuple(surveys)
     known = newest_definitions(lake)
-    rows = [
+    rows: list[dict[str, str]] = [
         {
             "survey_id": survey.id,
             "definition_hash": survey.definition_hash,
             "definition": survey.definition,
             "status": survey.status,
         }
-        for survey in (surveys := tuple(surveys))
+        for survey in surveys
         if known.get(survey.id, {}).get("definition_hash") != survey.definition_hash
         or known[survey.id]["status"] == "removed"
     ]

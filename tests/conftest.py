@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,13 @@ def realdata() -> Path:
     if not folder.is_dir():
         pytest.skip("the real input files are not on this machine")
     return folder
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a skip is a failure: what a test needs must be there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("CI") == "true" and skipped and exitstatus == 0 and not hasattr(session.config, "workerinput"):
+        print(f"\nCI: {len(skipped)} test(s) skipped, which counts as a failure here")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
