@@ -1,0 +1,63 @@
+"""Settings: what is wrong is named, secrets are not printed, a home that cannot be written says so."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from closedloop.errors import BadInput
+from closedloop.settings import Settings, load_settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLOSEDLOOP_SMTP_URL", "mail.example:25"),
+        ("CLOSEDLOOP_COLLECTOR_URL", "localhost"),
+        ("CLOSEDLOOP_ENGINE", "oracle"),
+        ("CLOSEDLOOP_SILENCE_HOURS", "soon"),
+        ("CLOSEDLOOP_MAX_DELETION_SHARE", "3"),
+        ("CLOSEDLOOP_LIVE_SENDING", "perhaps"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadInput) as caught:
+        load_settings()
+    assert caught.value.field == name
+    assert value not in str(caught.value)
+
+
+def test_a_list_that_is_no_json_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOSEDLOOP_ALLOWED_RECIPIENTS", "a@b.example")
+    with pytest.raises(BadInput, match="JSON"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("address", "live", "may"),
+    [
+        ("kim@acme.example", False, True),
+        ("KIM@ACME.EXAMPLE ", False, True),
+        ("kim@acme.org", False, False),
+        ("kim@acme.org", True, True),
+    ],
+    ids=["listed", "case", "unlisted", "live"],
+)
+def test_only_the_allow_list_gets_mail_until_live(tmp_path: Path, address: str, live: bool, may: bool) -> None:
+    assert Settings(home=tmp_path, live_sending=live, _env_file=None).may_receive(address) is may
+
+
+def test_the_link_key_is_made_once_and_private(settings: Settings) -> None:
+    first = settings.link_secret
+    assert len(first) > 40
+    assert Settings(home=settings.home, _env_file=None).link_secret == first
+    assert stat.S_IMODE((settings.home / "secret.key").stat().st_mode) == 0o600
+
+
+def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(BadInput, match="CLOSEDLOOP_HOME"):
+        Settings(home=tmp_path / "file" / "home", _env_file=None).ensure_home()
