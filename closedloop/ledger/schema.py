@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from closedloop.clock import as_utc
@@ -76,6 +77,14 @@ decisions = Table(
     Column("export_batch", Integer, index=True),
 )
 
+# What is staged and not sealed: the rows of these evaluations in `decisions` and `messages` don't count.
+stagings = Table(
+    "stagings",
+    metadata,
+    Column("evaluation_id", String(64), primary_key=True),
+    Column("token", String(32), nullable=False),  # of the process that stages now; empty: to be removed
+)
+
 MESSAGE_STATES = ("pending", "claimed", "handed", "sent", "rejected", "suppressed", "uncertain")
 
 messages = Table(
@@ -106,7 +115,8 @@ messages = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", UtcTime),
     UniqueConstraint("survey_id", "wave_id", "contact_id", "kind", "sequence", name="uq_messages_once"),
-    Index("ix_messages_state", "state", "next_attempt_at"),
+    # The sender walks the pending ones wave by wave, alerts first.
+    Index("ix_messages_state", "state", "kind", "survey_id", "wave_id", "message_id"),
 )
 
 # Everything that happens, in the ledger's own order. Never updated but for export_batch.
@@ -138,9 +148,16 @@ answers = Table(
     Column("channel", String(16), nullable=False),
     Column("judged", String(12), nullable=False),  # human, provisional
     Column("submitted_at", UtcTime, nullable=False),  # of the first score; later scores within 24 h replace it
+    Column("scored_at", UtcTime, nullable=False),  # when the score that stands was given: the follow-up's clocks start
     Column("changed_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False, default=1),
-    Column("followed_up", Boolean, nullable=False, default=False, index=True),
+    Column("followed_up", Boolean, nullable=False, default=False),
+    Index(
+        "ix_answers_to_follow_up",
+        "score",
+        sqlite_where=text("NOT followed_up"),
+        postgresql_where=text("NOT followed_up"),
+    ),
 )
 
 suppressions = Table(
@@ -180,6 +197,12 @@ followups = Table(
     Column("status", String(16), nullable=False),  # open, in_progress, closed
     Column("outcome", String(24)),  # resolved, partially_resolved, unresolvable, no_response
     Column("closed_at", UtcTime),
+    Index(
+        "ix_followups_waiting",
+        "due_at",
+        sqlite_where=text("first_contact_at IS NULL"),
+        postgresql_where=text("first_contact_at IS NULL"),
+    ),
 )
 
 # One row per invitation and action: planned once, done once.
@@ -225,7 +248,8 @@ build_checks = Table(
 publications = Table(
     "publications",
     metadata,
-    Column("publication_id", String(64), primary_key=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),  # the newest is the last in this order
+    Column("publication_id", String(64), nullable=False, unique=True),
     Column("build_id", String(64), nullable=False, unique=True),
     Column("as_of", UtcTime, nullable=False),
     Column("known_at", UtcTime, nullable=False),
@@ -233,6 +257,8 @@ publications = Table(
     Column("code_version", String(64), nullable=False),
     Column("checks_passed", Integer, nullable=False),
     Column("published_at", UtcTime, nullable=False),
+    Column("export_batch", Integer, index=True),
+    sqlite_autoincrement=True,
 )
 
 wave_approvals = Table(
@@ -241,4 +267,16 @@ wave_approvals = Table(
     Column("wave_id", String(100), primary_key=True),
     Column("approved_by", String(100), nullable=False),
     Column("approved_at", UtcTime, nullable=False),
+)
+
+# One row per batch of rows that goes to the lake; `written_at` is null until the lake has it.
+exports = Table(
+    "exports",
+    metadata,
+    Column("batch", Integer, primary_key=True, autoincrement=True),
+    Column("table_name", String(32), nullable=False),
+    Column("row_count", Integer, nullable=False),
+    Column("stamped_at", UtcTime, nullable=False),
+    Column("written_at", UtcTime),
+    sqlite_autoincrement=True,
 )

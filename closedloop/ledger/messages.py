@@ -1,0 +1,99 @@
+"""How a message changes its state: what planning and delivery share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
+
+from closedloop.ledger.rows import Row, add_events, event
+from closedloop.ledger.schema import actions, evaluations, messages
+
+ABOUT = (
+    messages.c.message_id,
+    messages.c.invitation_id,
+    messages.c.survey_id,
+    messages.c.wave_id,
+    messages.c.contact_id,
+    messages.c.account_id,
+    messages.c.kind,
+    messages.c.sequence,
+)
+"""Who and what a message is about, without its payload."""
+
+ALERT_ACTIONS = {0: "alert", 1: "sla_warning"}
+"""The action that an alert message carries out, by its sequence."""
+
+
+def visible() -> ColumnElement[bool]:
+    """True for messages that exist for the world: alerts, and those whose evaluation is sealed."""
+    sealed = select(evaluations.c.evaluation_id).where(evaluations.c.evaluation_id == messages.c.evaluation_id)
+    return or_(messages.c.evaluation_id.is_(None), sealed.exists())
+
+
+def settle(conn: Connection, rows: Iterable[tuple[Row, str, str | None]], *, at: dt.datetime, now: dt.datetime) -> int:
+    """End messages in a state ('sent', 'rejected', 'suppressed', 'uncertain'), each with its event.
+
+    `rows` are (message, state, reason); the caller has seen in this transaction that the move is legal. An alert's
+    end is also that of its action. Returns how many.
+    """
+    ended = list(rows)
+    if not ended:
+        return 0
+    conn.execute(
+        _SETTLE, [{"id": row["message_id"], "to": state, "why": _short(why), "at": at} for row, state, why in ended]
+    )
+    add_events(
+        conn,
+        [
+            event(state, row, at=at, now=now, message_kind=row["kind"], **({"reason": why} if why else {}))
+            for row, state, why in ended
+        ],
+    )
+    for row, state, why in ended:
+        if row["kind"] == "alert" and state in _ACTION_STATE:
+            finish_action(conn, row, ALERT_ACTIONS.get(row["sequence"], "alert"), _ACTION_STATE[state], why, now=now)
+    return len(ended)
+
+
+def suppress_messages(conn: Connection, rows: Iterable[tuple[Row, str]], *, now: dt.datetime) -> int:
+    """Close pending messages that must not be sent, each with its reason; returns how many."""
+    return settle(conn, [(row, "suppressed", reason) for row, reason in rows], at=now, now=now)
+
+
+def finish_action(conn: Connection, about: Row, action: str, state: str, why: str | None, *, now: dt.datetime) -> None:
+    """Record that a planned action was done or failed."""
+    conn.execute(
+        update(actions)
+        .where(actions.c.invitation_id == about["invitation_id"], actions.c.action == action)
+        .values(state=state, reason=_short(why), done_at=now)
+    )
+    add_events(conn, [event("action", about, at=now, now=now, action=action, state=state)])
+
+
+_ACTION_STATE: Mapping[str, str] = {"sent": "done", "rejected": "failed", "suppressed": "failed", "uncertain": "failed"}
+
+_SETTLE = (
+    update(messages)
+    .where(messages.c.message_id == bindparam("id"))
+    .values(
+        state=bindparam("to"),
+        state_reason=bindparam("why"),
+        state_at=bindparam("at", type_=messages.c.state_at.type),
+        lease_until=None,
+        next_attempt_at=None,
+    )
+)
+
+
+def _short(reason: str | None) -> str | None:
+    return reason[:200] if reason else None
+
+
+def as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A message row on its way to rendering: a plain dict with `payload` parsed."""
+    import json
+
+    return {**row, "payload": json.loads(row["payload"])}

@@ -1,0 +1,126 @@
+"""Rows on their way into the ledger: the one place that writes decisions, messages and events, live and of the past."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Table, insert
+
+from closedloop.errors import BadInput
+from closedloop.ledger.schema import MESSAGE_STATES, decisions, events, messages
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+MESSAGE_KINDS = frozenset({"invitation", "reminder", "alert"})
+EVENT_KINDS = frozenset(
+    (
+        *("sent", "rejected", "suppressed", "uncertain", "delivered", "bounced"),
+        *("opened", "clicked", "viewed", "answered", "unsubscribed", "voided"),
+        *("suppressed_address", "excluded", "exclusion_removed"),
+        *("followup_opened", "first_contact", "outcome", "action"),
+    )
+)
+
+
+def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`rows` in lists of at most `size`; holds one list at a time."""
+    stream = iter(rows)
+    while chunk := list(islice(stream, size)):
+        yield chunk
+
+
+def to_json(value: Any) -> str:
+    """Text for a JSON column; text is taken as JSON already."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def add_decisions(conn: Connection, evaluation_id: str, rows: Iterable[Row]) -> None:
+    """Insert decisions of one evaluation. Raises BadInput for one that is neither ask nor skip."""
+    prepared = []
+    for row in rows:
+        if row["decision"] not in ("ask", "skip"):
+            raise BadInput(f"a sealed decision is 'ask' or 'skip', not '{row['decision']}'", field="decision")
+        prepared.append(
+            {
+                **_columns(decisions, row),
+                "evaluation_id": evaluation_id,
+                "all_failed_rules": to_json(row["all_failed_rules"]),
+            }
+        )
+    _insert(conn, decisions, prepared)
+
+
+def add_messages(conn: Connection, rows: Iterable[Row], *, evaluation_id: str | None = None) -> None:
+    """Insert messages; `payload` may be a dict. Raises BadInput for an unknown kind or state."""
+    prepared = []
+    for row in rows:
+        state = row.get("state") or "pending"
+        if row["kind"] not in MESSAGE_KINDS:
+            raise BadInput(f"no such kind of message: '{row['kind']}'", field="kind")
+        if state not in MESSAGE_STATES:
+            raise BadInput(f"no such state of a message: '{state}'", field="state")
+        invitation = row["message_id"] if row["kind"] == "invitation" else None
+        prepared.append(
+            {
+                **_columns(messages, row),
+                "evaluation_id": evaluation_id,
+                "invitation_id": row.get("invitation_id") or invitation,
+                "payload": to_json(row["payload"]),
+                "sequence": row.get("sequence") or 0,
+                "cooldown_days": row.get("cooldown_days") or 0,
+                "attempts": row.get("attempts") or 0,
+                "state": state,
+            }
+        )
+    _insert(conn, messages, prepared)
+
+
+def add_events(conn: Connection, rows: Iterable[Row]) -> None:
+    """Append events in the order given; `recorded_at` is `occurred_at` where it is missing, `payload` may be a dict.
+
+    Raises BadInput for an unknown kind: a misspelt event would be invisible to every model.
+    """
+    prepared = []
+    for row in rows:
+        if row["kind"] not in EVENT_KINDS:
+            raise BadInput(f"no such kind of event: '{row['kind']}'", field="kind")
+        prepared.append(
+            {
+                **_columns(events, row),
+                "recorded_at": row.get("recorded_at") or row["occurred_at"],
+                "payload": to_json(row.get("payload") or {}),
+            }
+        )
+    _insert(conn, events, prepared)
+
+
+def event(kind: str, about: Row, *, at: dt.datetime, now: dt.datetime, **payload: Any) -> dict[str, Any]:
+    """The row of an event that happened at `at` about a message, invitation or follow-up row."""
+    return {
+        "kind": kind,
+        **{name: about.get(name) for name in ("message_id", "invitation_id", "survey_id", "contact_id", "account_id")},
+        "occurred_at": at,
+        "recorded_at": now,
+        "payload": payload,
+    }
+
+
+def _columns(table: Table, row: Row) -> dict[str, Any]:
+    """All columns of `table` from `row`, null where absent: every row of a chunk has the same keys. Others are left."""
+    return {name: row.get(name) for name in _names(table)}
+
+
+def _insert(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        conn.execute(insert(table).inline(), rows)
+
+
+@cache
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.c if column.name not in ("seq", "export_batch"))
