@@ -1,0 +1,116 @@
+"""The invitation: one question, eleven buttons, one click."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from html import escape
+from typing import Any, NamedTuple
+
+from closedloop.colours import palette
+from closedloop.links import open_link, survey_link, unsubscribe_link
+from closedloop.settings import Settings
+from closedloop.texts import fill, values_of
+from dispatch.rendering.headers import MAX_NAME, address, mailbox, text_header
+from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot
+from dispatch.rendering.parts import EmailParts
+
+REASONS = {
+    "deal_won": "your company recently chose {company}",
+    "ticket_resolved": "a support request of yours was resolved recently",
+    "schedule_quarterly": "you work with {company}, and from time to time we ask how that is going",
+}
+"""Why someone gets the mail, by trigger event; said in the footer in plain words."""
+DEFAULT_REASON = "you are in contact with {company}"
+
+
+class Look(NamedTuple):
+    """All that a layout depends on; mails that share it share the layout."""
+
+    company: str
+    low_label: str
+    high_label: str
+    logo_url: str | None
+    primary: str
+    background: str
+    reason: str
+
+
+def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
+    """The mail of one message of kind `invitation` (or `reminder`).
+
+    Needs `message_id`, `invitation_id`, `survey_id`, `kind` and `payload` (dict or JSON text). Raises BadInput when a text of
+    the survey cannot be filled, an address cannot be mailed to, or a value would forge a header.
+    """
+    payload = payload_of(message)
+    definition = payload["definition"]
+    values = values_of(payload)
+    invitation_id, company = str(message["invitation_id"]), values["company"]
+
+    def write(section: str, name: str) -> str:
+        return fill(definition[section][name], values, field=f"{section}.{name}")
+
+    look = Look(
+        company=company,
+        low_label=write("question", "low_label"),
+        high_label=write("question", "high_label"),
+        logo_url=logo_address(definition["branding"]["logo_url"]),
+        primary=definition["branding"]["primary_colour"],
+        background=definition["branding"]["background_colour"],
+        reason=REASONS.get(str(payload.get("trigger_event")), DEFAULT_REASON).format(company=company),
+    )
+    title = write("email", "subject").strip()
+    from_rep = definition["email"]["sender"] == "rep" and values["owner_name"]
+    unsubscribe = unsubscribe_link(settings, invitation_id)
+    filling = {
+        "title": title,
+        "greeting": f"Hello {values['first_name']}," if values["first_name"] else "Hello,",
+        "question": write("question", "text"),
+        "signature": f"{values['owner_name']}, {company}" if from_rep else f"The team at {company}",
+        "survey": survey_link(settings, invitation_id),
+        "unsubscribe": unsubscribe,
+        "pixel": open_link(settings, invitation_id),
+    }
+    shared = address(settings.sender_address, "From")
+    domain = shared.rpartition("@")[2]
+    to = address(str(payload["email"]), "To")
+    sender_name = f"{values['owner_name']} via {company}" if from_rep else settings.sender_name
+    rep_address = str(payload.get("owner_email") or "")
+    return EmailParts(
+        subject=text_header(title, "Subject"),
+        text=_text_layout(look).fill(filling),
+        html=_html_layout(look).fill({name: escape(value) for name, value in filling.items()}),
+        from_=mailbox(sender_name, shared, "From"),
+        to=mailbox(values["contact_name"] or f"{values['first_name']} {values['last_name']}".strip(), to, "To"),
+        recipients=(to,),
+        envelope_from=shared,
+        message_id=f"<{message['message_id']}@{domain}>",
+        reply_to=mailbox(values["owner_name"], rep_address, "Reply-To") if from_rep and rep_address else None,
+        headers={
+            "List-Unsubscribe": f"<{unsubscribe}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            "List-Id": f"{text_header(company, 'List-Id', MAX_NAME)} <{message['survey_id']}.surveys.{domain}>"
+            if company.replace(" ", "").isalnum() and company.isascii()
+            else f"<{message['survey_id']}.surveys.{domain}>",
+            "Feedback-ID": f"{message['survey_id']}:{message['kind']}:closedloop",
+            "X-Closedloop-Kind": str(message["kind"]),
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def _html_layout(look: Look) -> Layout:
+    return _layout("invitation.html", look)
+
+
+@lru_cache(maxsize=256)
+def _text_layout(look: Look) -> Layout:
+    return _layout("invitation.txt", look)
+
+
+def _layout(template: str, look: Look) -> Layout:
+    slots = {
+        name: slot(name) for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "pixel")
+    }
+    colours = palette(look.primary, look.background)
+    return Layout(TEMPLATES.get_template(template).render(look=look, colours=colours, scores=range(11), **slots))
