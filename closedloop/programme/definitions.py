@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from closedloop.errors import BadInput
 from closedloop.programme.rules import Band, TriggerEvent
+from closedloop.yamlfile import load_yaml
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
@@ -152,64 +151,4 @@ def load_surveys(folder: Path) -> tuple[Survey, ...]:
 
 def load_survey(path: Path) -> Survey:
     """One programme from its YAML file. Raises BadInput naming file, line, field and remedy."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise BadInput("the file is not UTF-8", file=path, remedy="save it as UTF-8") from error
-    except OSError as error:
-        raise BadInput(f"cannot be read ({error.strerror})", file=path) from error
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise BadInput(
-            f"not valid YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}",
-            file=path,
-            line=mark.line + 1 if mark else None,
-            remedy="check indentation, colons and quotes on this line",
-        ) from None
-    if not isinstance(data, dict):
-        raise BadInput("a survey file holds one mapping of fields", file=path, line=1, remedy="start with 'id: ...'")
-    try:
-        return Survey.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(
-            re.sub(r"^Value error, ", "", first["msg"]),
-            file=path,
-            line=_line_of(node, first["loc"]),
-            field=field,
-            remedy=_remedy(first["type"]),
-        ) from None
-
-
-def _remedy(kind: str) -> str:
-    return {
-        "missing": "add this field",
-        "extra_forbidden": "remove the field or mend its spelling; docs/surveys.md lists all fields",
-        "enum": "use one of the values named",
-        "literal_error": "use one of the values named",
-    }.get(kind, "mend the value; docs/surveys.md says what each field takes")
-
-
-def _line_of(node: yaml.Node | None, path: tuple[int | str, ...]) -> int | None:
-    """The line of the deepest part of `path` that stands in the file."""
-    if node is None:
-        return None
-    line = node.start_mark.line + 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == part:
-                    line, node = key.start_mark.line + 1, value
-                    break
-            else:
-                return line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-        else:
-            return line
-    return line
+    return load_yaml(path, Survey, what="a survey file", manual="docs/surveys.md")
