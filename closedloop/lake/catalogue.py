@@ -133,6 +133,7 @@ _LEDGER: dict[str, dict[str, Kind]] = {
         **_text("payload"),
     },
     "publications": {
+        "seq": "bigint",
         **_text("publication_id", "build_id"),
         **_times("as_of", "known_at"),
         **_text("definitions_hash", "code_version"),

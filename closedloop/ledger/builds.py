@@ -181,4 +181,4 @@ def _build(conn: Connection, build_id: str) -> dict[str, Any]:
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in ("seq", "export_batch")}
+    return {name: value for name, value in row.items() if name != "export_batch"}
