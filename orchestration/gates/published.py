@@ -1,0 +1,343 @@
+"""Gate 3, before publication: the marts are complete, and their numbers agree with each other and with the ledger."""
+
+from __future__ import annotations
+
+from orchestration.gates.arrived import CONTEXT
+from orchestration.gates.checks import Check, Suite, columns, never_null, one_of, rule, suite, unique, within
+
+MART_COLUMNS: dict[str, str] = {
+    "dim_accounts": "account_id account_name account_type tier industry segment region plan owner_id csm_id contract_value "
+    "lifetime_value adoption_score customer_since renewal_date is_in_crm is_deleted last_score nps_responses",
+    "dim_contacts": "contact_id account_id person_key first_name last_name email role title is_primary time_zone language "
+    "is_opted_out is_in_crm is_deleted created_at last_invited_at last_responded_at last_score last_category",
+    "dim_users": "user_id user_name email manager_id region team is_active",
+    "dim_surveys": "survey_id survey_name survey_type status in_headline is_external company cooldown_days cooldown_scope "
+    "max_age_days priority definition_hash first_known_at",
+    "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "
+    "trigger_record_id owner_id_at_planning planned_at sent_at delivered_at opened_at clicked_at responded_at completed_at "
+    "unsubscribed_at bounced_at score category status",
+    "fct_responses": "response_id invitation_id survey_id survey_type contact_id account_id score category channel "
+    "trigger_event trigger_record_id comment answers submitted_at owner_id_at_response owner_id_current person_key "
+    "is_imported attributes tier region industry plan segment hours_to_response",
+    "fct_response_candidates": "response_id invitation_id survey_id contact_id score judged reason submitted_at",
+    "fct_followups": "response_id survey_id contact_id account_id owner_id_at_response score opened_at assignee_id "
+    "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla status outcome "
+    "closed_at",
+    "fct_eligibility_decisions": "candidate_id contact_id survey_id trigger_event trigger_record_id due_at decision "
+    "deciding_rule all_failed_rules decided_as_of",
+    "survey_queue": "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at "
+    "expires_at decision deciding_rule all_failed_rules decided_as_of priority definition_hash",
+    "rpt_nps": "survey_type survey_id period_grain period_start segment segment_value responses promoters passives "
+    "detractors nps nps_low nps_high respondents nps_respondents is_reportable",
+    "rpt_nps_change": "survey_type survey_id period_grain period_start previous_period_start responses previous_responses "
+    "nps previous_nps change z p_value is_significant verdict",
+    "rpt_survey_funnel": "survey_id survey_type channel period_grain period_start planned sent rejected suppressed uncertain "
+    "delivered opened clicked responded completed unsubscribed bounced response_rate open_rate click_rate completion_rate",
+    "rpt_closed_loop": "period_grain period_start segment segment_value detractors to_follow_up contacted "
+    "contacted_within_sla share_within_sla open in_progress closed mean_hours_to_first_contact "
+    "median_hours_to_first_contact overdue repeat_detractors repeat_detractor_rate",
+    # These four fix their columns at first publication; the dbt contract enforces them.
+    "rpt_goals": "",
+    "rpt_benchmarks": "",
+    "rpt_themes": "",
+    "rpt_fatigue": "",
+    "rpt_quarantine": "source object file line field reason",
+    "publication_audit": "publication_id build_id as_of known_at definitions_hash code_version checks_passed published_at",
+}
+
+NOTHING_YET = "this home has nothing of the kind yet; what the ledger or the lake has is compared by its own check"
+SURVEY_TYPES = ("transactional", "relationship")
+BANDS = ("promoter", "passive", "detractor")
+NOT_SENT = ("planned", "rejected", "suppressed", "uncertain")
+SENT = ("sent", "delivered", "opened", "clicked", "responded", "completed", "bounced")
+PERSONAL = ("email", "first_name", "last_name", "comment", "raw", "person_key", "contact_name")
+
+
+def suites(*, last_publication: bool) -> list[Suite]:
+    """The suites of this gate. With `last_publication` the file that readers see now is attached as `last`."""
+    checks = {
+        "dim_accounts": _key("account_id"),
+        "dim_contacts": _key("contact_id"),
+        "dim_users": _key("user_id"),
+        "dim_surveys": (*_key("survey_id"), one_of("survey_type", SURVEY_TYPES)),
+        "fct_invitations": _invitations(),
+        "fct_responses": (*_responses(), *(_not_fewer() if last_publication else ())),
+        "fct_followups": _followups(),
+        "fct_eligibility_decisions": _decisions(),
+        "survey_queue": _key("candidate_id"),
+        "rpt_nps": _nps(),
+        "rpt_survey_funnel": _funnel(),
+        "rpt_closed_loop": _closed_loop(),
+        "publication_audit": _key("publication_id"),
+    }
+    return [
+        suite(
+            f"shop.marts.{mart}",
+            columns(names.split()),
+            *checks.get(mart, ()),
+            *(_no_persons(mart) if mart.startswith("rpt_") else ()),
+            empty_is_fine=None if mart == "dim_surveys" else NOTHING_YET,
+        )
+        for mart, names in MART_COLUMNS.items()
+    ]
+
+
+def _key(column: str) -> tuple[Check, ...]:
+    return never_null(column), unique(column)
+
+
+def _no_persons(mart: str) -> tuple[Check, ...]:
+    listed = ", ".join(f"'{name}'" for name in PERSONAL)
+    return (
+        rule(
+            "no_persons",
+            "Reports are kept for good, so no column of theirs holds a person.",
+            f"""
+            select 1 from information_schema.columns
+            where table_catalog = 'shop' and table_schema = 'marts' and table_name = '{mart}' and column_name in ({listed})
+            """,
+            none_is_fine="columns can be seen without rows",
+        ),
+    )
+
+
+def _invitations() -> tuple[Check, ...]:
+    not_sent, sent = (", ".join(f"'{status}'" for status in statuses) for statuses in (NOT_SENT, SENT))
+    return (
+        *_key("invitation_id"),
+        one_of("status", (*NOT_SENT, *SENT)),
+        rule(
+            "status_agrees_with_sending",
+            "What counts as sent has its time of sending, and nothing else has one.",
+            f"""
+            select 1 from this
+            where (status in ({sent}) and sent_at is null)
+               or (status in ({not_sent}) and status <> 'uncertain' and sent_at is not null)
+            """,
+        ),
+        rule(
+            "stages_in_order",
+            "Nothing is sent before it is planned, or answered before it is sent.",
+            "select 1 from this where sent_at < planned_at or responded_at < sent_at or completed_at < responded_at",
+        ),
+        rule(
+            "books_balance",
+            "Per wave: planned (as sealed in the ledger) = pending + sent + rejected + suppressed + uncertain.",
+            f"""
+            select 1 from (
+                select wave_id, count(*) as planned
+                from warehouse.lake.ledger_decisions as decisions
+                join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
+                cross join {CONTEXT} as context
+                where decisions.decision = 'ask' and evaluations.sealed_at <= context.known_at
+                group by wave_id
+            ) as ledger
+            full join (
+                select wave_id,
+                    count(*) filter (where status = 'planned') as pending,
+                    count(*) filter (where status in ({sent})) as sent,
+                    count(*) filter (where status = 'rejected') as rejected,
+                    count(*) filter (where status = 'suppressed') as suppressed,
+                    count(*) filter (where status = 'uncertain') as uncertain
+                from this where wave_id is not null group by wave_id
+            ) as mart on mart.wave_id = ledger.wave_id
+            where ledger.planned is distinct from mart.pending + mart.sent + mart.rejected + mart.suppressed + mart.uncertain
+            """,
+        ),
+    )
+
+
+def _responses() -> tuple[Check, ...]:
+    return (
+        *_key("response_id"),
+        never_null("score"),
+        never_null("submitted_at"),
+        within("score", 0, 10),
+        one_of("category", BANDS),
+        one_of("survey_type", SURVEY_TYPES),
+        rule(
+            "category_matches_score",
+            "0-6 is a detractor, 7-8 a passive, 9-10 a promoter.",
+            """
+            select 1 from this
+            where category is distinct from case when score <= 6 then 'detractor' when score <= 8 then 'passive' else 'promoter' end
+            """,
+        ),
+        rule(
+            "not_from_the_future",
+            "No answer was given after the time that this build shows.",
+            f"select 1 from this, {CONTEXT} as context where submitted_at > context.as_of",
+        ),
+        rule(
+            "survey_known",
+            "Every answer belongs to a survey that we know.",
+            """
+            select 1 from this left join shop.marts.dim_surveys as surveys on surveys.survey_id = this.survey_id
+            where surveys.survey_id is null
+            """,
+        ),
+        rule(
+            "answers_arrive",
+            "Where the ledger or an import has answers, the mart is not empty.",
+            f"""
+            select 1 from (select count(*) as responses from this) as mart
+            cross join (
+                select count(*) as answers from warehouse.lake.ledger_events as events, {CONTEXT} as context
+                where kind = 'answered' and json_extract_string(payload, '$.judged') = 'human'
+                  and recorded_at <= context.known_at and occurred_at <= context.as_of
+                  and not exists (
+                      select 1 from warehouse.lake.ledger_events as voided
+                      where voided.kind = 'voided' and voided.invitation_id = events.invitation_id
+                  )
+            ) as ledger
+            cross join (
+                select count(*) as answers from warehouse.lake.responses_imported as imported, {CONTEXT} as context
+                where coalesce(score, '') <> '' and coalesce(scale, '0-10') = '0-10'
+                  and _ingested_at <= context.known_at and submitted_at <= context.as_of
+            ) as imports
+            where mart.responses = 0 and ledger.answers + imports.answers > 0
+            """,
+            evaluates="1",
+        ),
+    )
+
+
+def _not_fewer() -> tuple[Check, ...]:
+    return (
+        rule(
+            "not_fewer_than_last_time",
+            "Not fewer answers than in the last publication, but for those voided since.",
+            """
+            select 1 from (select count(*) as responses from this) as now
+            cross join (select count(*) as responses from last.marts.fct_responses) as before
+            cross join (select count(*) as voided from warehouse.lake.ledger_events where kind = 'voided') as lake
+            where now.responses + lake.voided < before.responses
+            """,
+            evaluates="1",
+            required=False,
+        ),
+    )
+
+
+def _followups() -> tuple[Check, ...]:
+    return (
+        *_key("response_id"),
+        rule(
+            "clocks_in_order",
+            "Acknowledging is due no later than the first contact's deadline, both after the answer.",
+            "select 1 from this where acknowledge_due_at > due_at or due_at < opened_at or first_contact_at < opened_at",
+        ),
+        rule(
+            "within_sla_means_in_time",
+            "Within the SLA is exactly: contacted, and not after it was due.",
+            """
+            select 1 from this where status <> 'not_tracked' and first_contact_at is not null
+               and within_sla is distinct from (first_contact_at <= due_at)
+            """,
+        ),
+    )
+
+
+def _decisions() -> tuple[Check, ...]:
+    return (
+        *_key("candidate_id"),
+        one_of("decision", ("ask", "skip")),
+        rule(
+            "as_sealed",
+            "Exactly the decisions that the ledger sealed.",
+            f"""
+            select 1 from this
+            full join (
+                select decisions.candidate_id, decisions.decision, decisions.deciding_rule
+                from warehouse.lake.ledger_decisions as decisions
+                join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
+                cross join {CONTEXT} as context where evaluations.sealed_at <= context.known_at
+            ) as sealed on sealed.candidate_id = this.candidate_id
+            where this.decision is distinct from sealed.decision or this.deciding_rule is distinct from sealed.deciding_rule
+            """,
+        ),
+    )
+
+
+def _nps() -> tuple[Check, ...]:
+    key = ("survey_type", "survey_id", "period_grain", "period_start", "segment", "segment_value")
+    return (
+        unique(*key),
+        *(never_null(column) for column in ("survey_type", "survey_id", "period_grain", "segment", "segment_value")),
+        # Nulls count as different in a unique check, and the whole time has no start.
+        rule(
+            "one_row_for_all_time",
+            "The whole time has one row for each survey and segment, and no start.",
+            """
+            select 1 from this where (period_grain = 'all') <> (period_start is null)
+            union all
+            select 1 from this where period_grain = 'all'
+            group by survey_type, survey_id, segment, segment_value having count(*) > 1
+            """,
+        ),
+        rule(
+            "bands_add_up",
+            "Promoters, passives and detractors are all the responses.",
+            "select 1 from this where promoters + passives + detractors is distinct from responses or responses <= 0",
+        ),
+        rule(
+            "nps_is_its_formula",
+            "NPS = 100 (promoters - detractors) / responses.",
+            "select 1 from this where nps is null or abs(nps - 100.0 * (promoters - detractors) / responses) > 0.01",
+        ),
+        within("nps", -100, 100),
+        rule(
+            "interval_in_order",
+            "The interval has both ends, in order, on -100 to 100.",
+            """
+            select 1 from this
+            where nps_low is null or nps_high is null or nps_low > nps_high or nps_low < -100 or nps_high > 100
+            """,
+        ),
+        rule(
+            "agrees_with_responses",
+            "Each survey's total is the number of its answers.",
+            """
+            select 1 from (
+                select survey_id, responses from this
+                where period_grain = 'all' and segment = 'all' and survey_id <> 'all'
+            ) as report
+            full join (select survey_id, count(*) as responses from shop.marts.fct_responses group by survey_id) as facts
+                on facts.survey_id = report.survey_id
+            where facts.responses is distinct from report.responses
+            """,
+        ),
+    )
+
+
+def _funnel() -> tuple[Check, ...]:
+    rates = ("response_rate", "open_rate", "click_rate", "completion_rate")
+    outside = " or ".join(f"{rate} not between 0 and 1" for rate in rates)
+    return (
+        rule("rates_are_shares", "Every rate lies from 0 to 1.", f"select 1 from this where {outside}"),
+        rule(
+            "narrowing",
+            "No more were answered than sent, or completed than answered.",
+            "select 1 from this where responded > sent or completed > responded or delivered > sent",
+        ),
+        rule(
+            "books_balance",
+            "What was planned is pending, sent, rejected, suppressed or uncertain.",
+            "select 1 from this where planned < sent + rejected + suppressed + uncertain",
+        ),
+    )
+
+
+def _closed_loop() -> tuple[Check, ...]:
+    return (
+        rule(
+            "statuses_add_up",
+            "What is to be followed up is open, in progress or closed.",
+            "select 1 from this where open + in_progress + closed is distinct from to_follow_up",
+        ),
+        rule(
+            "contacts_nest",
+            "Contacted within the SLA is part of contacted, which is part of what is to be followed up.",
+            "select 1 from this where contacted_within_sla > contacted or contacted > to_follow_up",
+        ),
+    )
