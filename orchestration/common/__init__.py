@@ -1,0 +1,1 @@
+"""What both code locations of Dagster share; imports neither dbt nor Great Expectations."""

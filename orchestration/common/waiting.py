@@ -1,0 +1,145 @@
+"""What waits to be done, read from the ledger: sensors start runs for it and remember nothing themselves."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Select, and_, func, or_, select
+
+from closedloop.ledger import Ledger
+from closedloop.ledger.messages import visible
+from closedloop.ledger.schema import actions, answers, events, followups, messages, publications, wave_approvals
+from closedloop.programme.rules import Band, band_of
+
+LISTED = 5_000
+"""So many ids go into the name of a piece of work; beyond them the count tells two apart."""
+DETRACTOR_SCORES = tuple(score for score in range(11) if band_of(score) is Band.DETRACTOR)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A piece of work: how much, and a name that is the same as long as the work is the same."""
+
+    count: int
+    name: str
+    oldest: dt.datetime | None = None
+
+
+def name_of(parts: Iterable[object]) -> str:
+    """A short hash over what a piece of work consists of."""
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()[:20]
+
+
+def messages_to_send(ledger: Ledger, *, now: dt.datetime, approval_size: int) -> Waiting | None:
+    """Messages that the sender would take now: due, sealed, not in a wave that waits for approval; and hand-overs whose
+    sender died. None when there are none."""
+    due = and_(
+        messages.c.state == "pending", or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= now)
+    )
+    left_behind = and_(messages.c.state.in_(("claimed", "handed")), messages.c.lease_until < now)
+    wanted = (or_(due, left_behind), visible(), messages.c.wave_id.not_in(_waves_for_approval(approval_size)))
+    with ledger.read() as conn:
+        count = conn.execute(select(func.count()).where(*wanted)).scalar_one()
+        if not count:
+            return None
+        parts = conn.execute(
+            select(messages.c.message_id, messages.c.state, messages.c.attempts, messages.c.lease_until)
+            .where(*wanted)
+            .order_by(messages.c.message_id)
+            .limit(LISTED)
+        ).all()
+    return Waiting(count, name_of([count, *parts]))
+
+
+def _waves_for_approval(size: int) -> Select[tuple[str]]:
+    approved = select(wave_approvals.c.wave_id)
+    return (
+        select(messages.c.wave_id)
+        .where(messages.c.kind == "invitation", messages.c.wave_id.not_in(approved))
+        .group_by(messages.c.wave_id)
+        .having(func.count() > size)
+    )
+
+
+def answers_to_follow_up(ledger: Ledger) -> Waiting | None:
+    """Human answers of detractors that nobody was told of yet."""
+    wanted = (answers.c.judged == "human", ~answers.c.followed_up, answers.c.score.in_(DETRACTOR_SCORES))
+    with ledger.read() as conn:
+        parts = conn.execute(
+            select(answers.c.invitation_id, answers.c.version)
+            .where(*wanted)
+            .order_by(answers.c.invitation_id)
+            .limit(LISTED)
+        ).all()
+    return Waiting(len(parts), name_of(parts)) if parts else None
+
+
+WARN_AHEAD = dt.timedelta(hours=6)
+
+
+def clocks_about_to_run_out(ledger: Ledger, *, now: dt.datetime, ahead: dt.timedelta = WARN_AHEAD) -> Waiting | None:
+    """Follow-ups without a first contact whose SLA ends within `ahead`, and whose assignee was not warned yet."""
+    warned = select(actions.c.invitation_id).where(
+        actions.c.invitation_id == followups.c.invitation_id, actions.c.action == "sla_warning"
+    )
+    with ledger.read() as conn:
+        parts = conn.execute(
+            select(followups.c.invitation_id, followups.c.due_at)
+            .where(
+                followups.c.first_contact_at.is_(None),
+                followups.c.status != "closed",
+                followups.c.due_at > now,
+                followups.c.due_at <= now + ahead,
+                ~warned.exists(),
+            )
+            .order_by(followups.c.invitation_id)
+            .limit(LISTED)
+        ).all()
+    return Waiting(len(parts), name_of(row[0] for row in parts)) if parts else None
+
+
+def news_for_the_marts(ledger: Ledger) -> Waiting | None:
+    """Answers that came in since the newest publication was built; `oldest` is when the first of them was recorded.
+
+    None before the first publication: what is built first is decided by a person, the schedule, or the first export.
+    """
+    with ledger.read() as conn:
+        known_at = conn.execute(
+            select(publications.c.known_at).order_by(publications.c.seq.desc()).limit(1)
+        ).scalar_one_or_none()
+        if known_at is None:
+            return None
+        count, last, oldest = conn.execute(
+            select(func.count(), func.max(events.c.seq), func.min(events.c.recorded_at)).where(
+                events.c.kind.in_(("answered", "voided", "outcome", "first_contact")), events.c.recorded_at > known_at
+            )
+        ).one()
+    return Waiting(count, name_of([last]), oldest) if count else None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Since when nothing of a kind has happened; `last_seq` names the event after which it fell silent."""
+
+    kind: str
+    since: dt.datetime
+    last_seq: int
+
+
+def silences(ledger: Ledger, *, now: dt.datetime, longer_than: dt.timedelta) -> list[Silence]:
+    """For 'sent' and 'answered': the silence that has lasted too long. What never happened is no silence."""
+    found = []
+    with ledger.read() as conn:
+        for kind in ("sent", "answered"):
+            row = conn.execute(
+                select(events.c.seq, events.c.recorded_at)
+                .where(events.c.kind == kind)
+                .order_by(events.c.seq.desc())
+                .limit(1)
+            ).first()
+            if row is not None and now - row.recorded_at > longer_than:
+                found.append(Silence(kind, row.recorded_at, row.seq))
+    return found

@@ -1,0 +1,174 @@
+"""What a person records or decides, from the launchpad as well as from the command line."""
+
+from typing import Literal
+
+from dagster import Config, ResourceParam, job, op
+from pydantic import Field
+
+from orchestration.common.failures import RETRIES, failures_told_apart
+from orchestration.common.platform import Platform
+
+
+class Exclusion(Config):
+    """One contact or account that is not to be asked (or may be asked again)."""
+
+    action: Literal["add", "remove"] = "add"
+    subject: Literal["contact", "account"] = "contact"
+    subject_id: str = Field(description="Id in the CRM.")
+    reason: str = Field(default="", description="Why; needed to add.")
+    author: str = Field(default="", description="Who decided; needed to add.")
+    until: str = Field(default="", description="End of the exclusion (UTC date or time). Empty: none.")
+
+
+@op(retry_policy=RETRIES)
+def change_exclusions(config: Exclusion, platform: ResourceParam[Platform]) -> None:
+    """Add to the exclusion list, or take off it."""
+    from closedloop.errors import BadInput
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.lists import exclude_add, exclude_remove
+
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+        if config.action == "remove":
+            exclude_remove(ledger, config.subject, config.subject_id, now=platform.now())
+            return
+        for field in ("reason", "author"):
+            if not getattr(config, field).strip():
+                raise BadInput("needed to exclude somebody", field=field, remedy="fill it in")
+        exclude_add(
+            ledger,
+            config.subject,
+            config.subject_id,
+            reason=config.reason,
+            author=config.author,
+            until=platform.time(config.until, field="until") if config.until else None,
+            now=platform.now(),
+        )
+
+
+class Contacted(Config):
+    """A first contact with an unhappy customer."""
+
+    invitation_id: str = Field(description="Of the answer that is followed up (`closedloop follow-up list`).")
+    by: str = Field(description="Who spoke with the customer.")
+    at: str = Field(default="", description="When (UTC date or time). Empty: now.")
+    note: str = Field(default="", description="Kept in the ledger.")
+
+
+@op(retry_policy=RETRIES)
+def record_first_contact(config: Contacted, platform: ResourceParam[Platform]) -> None:
+    """Record the first contact: it stops both clocks."""
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.followups import first_contact
+
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+        at = platform.time(config.at, field="at")
+        first_contact(ledger, config.invitation_id, at=at, by=config.by, note=config.note, now=platform.now())
+
+
+class Ended(Config):
+    """How a follow-up ended."""
+
+    invitation_id: str = Field(description="Of the answer that was followed up.")
+    outcome: Literal["resolved", "partially_resolved", "unresolvable", "no_response"] = "resolved"
+    by: str = Field(description="Who closes it.")
+    at: str = Field(default="", description="When (UTC date or time). Empty: now.")
+
+
+@op(retry_policy=RETRIES)
+def record_outcome(config: Ended, platform: ResourceParam[Platform]) -> None:
+    """Record how a follow-up ended, and close it."""
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.followups import log_outcome
+
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+        at = platform.time(config.at, field="at")
+        log_outcome(ledger, config.invitation_id, config.outcome, at=at, by=config.by, now=platform.now())
+
+
+class Approval(Config):
+    """A wave over the size that waits for a person."""
+
+    wave_id: str = Field(description="As `closedloop books` shows it.")
+    by: str = Field(description="Who approves.")
+
+
+@op(retry_policy=RETRIES)
+def approve_wave(config: Approval, platform: ResourceParam[Platform]) -> None:
+    """Let a large wave be sent."""
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.delivery import approve_wave as approve
+
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+        approve(ledger, config.wave_id, by=config.by, now=platform.now())
+
+
+class TestMail(Config):
+    """One invitation to oneself."""
+
+    survey_id: str = Field(description="Id of the survey programme.")
+    to: str = Field(default="", description="Your own address. Empty: the operator's, from the settings.")
+
+
+@op(retry_policy=RETRIES)
+def send_test_mail(config: TestMail, platform: ResourceParam[Platform]) -> None:
+    """Send one invitation to yourself; it is outside the books and its links record nothing."""
+    from orchestration.reports import test_send
+
+    with failures_told_apart():
+        test_send(platform.settings, config.survey_id, config.to or platform.settings.operator_address)
+
+
+class Notice(Config):
+    """A plain mail to the operator."""
+
+    subject: str
+    text: str
+
+
+@op(retry_policy=RETRIES)
+def notify_operator(config: Notice, platform: ResourceParam[Platform]) -> None:
+    """Send a plain mail to the operator's address."""
+    from dispatch.notice import send_notice
+
+    with failures_told_apart():
+        send_notice(platform.settings, config.subject, config.text)
+
+
+@job(description="Put a contact or an account on the exclusion list, or take it off.")
+def exclusions_job() -> None:
+    change_exclusions()
+
+
+@job(description="Record the first contact with an unhappy customer: it stops both clocks.")
+def first_contact_job() -> None:
+    record_first_contact()
+
+
+@job(description="Record how a follow-up ended.")
+def outcome_job() -> None:
+    record_outcome()
+
+
+@job(description="Let a wave that waits for approval be sent.")
+def approve_wave_job() -> None:
+    approve_wave()
+
+
+@job(description="Send one invitation of a survey to yourself.")
+def survey_test_send_job() -> None:
+    send_test_mail()
+
+
+@job(description="Mail the operator; started by the sensors that watch for silence.")
+def notify_operator_job() -> None:
+    notify_operator()
+
+
+JOBS = [
+    exclusions_job,
+    first_contact_job,
+    outcome_job,
+    approve_wave_job,
+    survey_test_send_job,
+    notify_operator_job,
+]

@@ -1,0 +1,124 @@
+"""What goes out, what comes back, and who takes care of it."""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    Config,
+    MaterializeResult,
+    ResourceParam,
+    asset,
+)
+from pydantic import Field
+
+from orchestration.common import catalogue as names
+from orchestration.common.failures import RETRIES, failures_told_apart
+from orchestration.common.platform import Platform
+
+response_files = AssetSpec(
+    names.RESPONSE_FILES,
+    group_name=names.SOURCES,
+    owners=[names.DATA_ENGINEERS],
+    kinds={"csv"},
+    description="Answers that another tool collected, as CSV files: `external_id, survey, survey_type, contact_id, "
+    "contact_email, account_id, score, comment, channel, submitted_at`, and any further column as an attribute.",
+)
+
+answers = AssetSpec(
+    names.ANSWERS,
+    deps=[names.MESSAGES],
+    group_name=names.OUTREACH,
+    owners=[names.CUSTOMER_TEAM],
+    kinds={"python"},
+    description="What customers do with their mail: open it, click a score, answer, unsubscribe. The collector takes it "
+    "in and writes it to the ledger; the next build finds it there.",
+)
+
+
+@asset(
+    key=names.MESSAGES,
+    deps=[names.SEALED],
+    group_name=names.OUTREACH,
+    owners=[names.CUSTOMER_TEAM],
+    kinds={"python"},
+    retry_policy=RETRIES,
+    description="Planned messages are handed to the mail server, each at most once. At the hand-over suppression, pause, "
+    "expiry, answer and cooldown are looked at again. planned = pending + sent + rejected + suppressed + uncertain.",
+)
+def survey_messages(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
+    from orchestration import work
+
+    began = time.monotonic()
+    with failures_told_apart():
+        report = work.dispatch(platform.settings, clock=platform.clock)
+    return MaterializeResult(metadata={**counts(report), "seconds": round(time.monotonic() - began, 2)})
+
+
+@asset(
+    key=names.FOLLOW_UPS,
+    deps=[names.ANSWERS],
+    group_name=names.OUTREACH,
+    owners=[names.CUSTOMER_TEAM],
+    kinds={"python"},
+    retry_policy=RETRIES,
+    description="For each new unhappy customer (0-6): an alert to the account's owner, the manager in copy where the "
+    "score is very low, a task, and two clocks: acknowledge, then the SLA. Exactly once. Warns before a clock runs out.",
+)
+def detractor_followups(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
+    from orchestration import work
+
+    began = time.monotonic()
+    with failures_told_apart():
+        report = work.follow_up(platform.settings, clock=platform.clock)
+    return MaterializeResult(metadata={**counts(report), "seconds": round(time.monotonic() - began, 2)})
+
+
+class ResponseFile(Config):
+    """The file to read."""
+
+    file: str = Field(description="Path of a CSV file with answers that another tool collected.")
+
+
+@asset(
+    key=names.lake_key(names.RESPONSES),
+    deps=[names.RESPONSE_FILES],
+    group_name=names.LAKE,
+    owners=[names.DATA_ENGINEERS],
+    kinds={"iceberg"},
+    retry_policy=RETRIES,
+    description="Answers imported from other tools. They never enter the sender's books and never alert; the same file "
+    "again changes nothing, a known `external_id` with other content is a new version.",
+)
+def imported_responses(
+    context: AssetExecutionContext, config: ResponseFile, platform: ResourceParam[Platform]
+) -> MaterializeResult:
+    from orchestration import work
+
+    began = time.monotonic()
+    with failures_told_apart():
+        report = work.ingest_responses(platform.settings, Path(config.file), now=platform.now())
+    found = counts(report)
+    if found.get("quarantined"):
+        context.log_event(
+            AssetMaterialization(names.lake_key(names.QUARANTINE), metadata={"quarantined": found["quarantined"]})
+        )
+    return MaterializeResult(metadata={**found, "seconds": round(time.monotonic() - began, 2)})
+
+
+def counts(report: Any) -> dict[str, int]:
+    """The numbers of a report; mappings of reasons become their sum, all else stays out of the event log."""
+    found = {}
+    for field in dataclasses.fields(report):
+        value = getattr(report, field.name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            found[field.name] = value
+        elif isinstance(value, dict) and all(isinstance(count, int) for count in value.values()):
+            found[field.name] = sum(value.values())
+    return found

@@ -1,0 +1,164 @@
+"""What starts by itself in this location: dispatch, follow-up, warnings, and mails to the operator."""
+
+import datetime as dt
+import os
+
+from dagster import (
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    ResourceParam,
+    RunFailureSensorContext,
+    RunRequest,
+    ScheduleEvaluationContext,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    run_failure_sensor,
+    schedule,
+    sensor,
+)
+
+from closedloop.clock import Clock
+from closedloop.ledger import Ledger
+from orchestration.common.platform import Platform
+from orchestration.common.sensing import WORK_TAG, request_run
+from orchestration.common.waiting import (
+    answers_to_follow_up,
+    clocks_about_to_run_out,
+    messages_to_send,
+    name_of,
+    silences,
+)
+
+RUNNING = DefaultSensorStatus.RUNNING
+DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
+
+
+@sensor(
+    job_name=DISPATCH,
+    minimum_interval_seconds=15,
+    default_status=RUNNING,
+    description="Sealed messages that are due, and alerts, are sent.",
+)
+def due_messages(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    settings = platform.settings
+    with Ledger.open(settings) as ledger:
+        waiting = messages_to_send(ledger, now=platform.now(), approval_size=settings.wave_approval_size)
+    return request_run(context.instance, DISPATCH, waiting, nothing="no message is due", real_now=Clock().now())
+
+
+@sensor(
+    job_name=FOLLOW_UP,
+    minimum_interval_seconds=10,
+    default_status=RUNNING,
+    description="A new answer of an unhappy customer alerts the owner at once, without waiting for a build.",
+)
+def unhappy_answers(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    with Ledger.open(platform.settings) as ledger:
+        waiting = answers_to_follow_up(ledger)
+    return request_run(
+        context.instance, FOLLOW_UP, waiting, nothing="no unhappy customer waits", real_now=Clock().now()
+    )
+
+
+@sensor(
+    job_name=FOLLOW_UP,
+    minimum_interval_seconds=300,
+    default_status=RUNNING,
+    description="A follow-up whose SLA is about to break: its assignee is warned, once.",
+)
+def sla_about_to_break(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    with Ledger.open(platform.settings) as ledger:
+        waiting = clocks_about_to_run_out(ledger, now=platform.now())
+    return request_run(context.instance, FOLLOW_UP, waiting, nothing="no SLA is about to break", real_now=Clock().now())
+
+
+@sensor(
+    job_name=NOTIFY,
+    minimum_interval_seconds=1800,
+    default_status=RUNNING,
+    description="Nothing sent, or nothing answered, for longer than CLOSEDLOOP_SILENCE_HOURS: one mail to the operator.",
+)
+def silence(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> SensorResult | SkipReason:
+    limit = dt.timedelta(hours=platform.settings.silence_hours)
+    with Ledger.open(platform.settings) as ledger:
+        found = silences(ledger, now=platform.now(), longer_than=limit)
+    if not found:
+        return SkipReason("messages go out and answers come in")
+    return SensorResult(
+        run_requests=[
+            RunRequest(
+                run_key=name_of([quiet.kind, quiet.last_seq]),
+                run_config={
+                    "ops": {
+                        "notify_operator": {
+                            "config": {
+                                "subject": f"Nothing {quiet.kind} since {quiet.since:%Y-%m-%d %H:%M} UTC",
+                                "text": f"The last message was {quiet.kind} at {quiet.since:%Y-%m-%d %H:%M} UTC, more than "
+                                f"{platform.settings.silence_hours} hours ago.\n\nWhere to look: the runs of the Dagster "
+                                "UI, `closedloop books`, the mail server, and whether the collector can be reached "
+                                f"at {platform.settings.collector_url}/healthz.\n",
+                            }
+                        }
+                    }
+                },
+            )
+            for quiet in found
+        ]
+    )
+
+
+@run_failure_sensor(
+    monitor_all_code_locations=True,
+    default_status=RUNNING,
+    minimum_interval_seconds=15,
+    description="A run failed, in whichever code location: one mail to the operator, with the step and its error.",
+)
+def run_failed(context: RunFailureSensorContext, platform: ResourceParam[Platform]) -> None:
+    from dispatch.notice import send_notice
+
+    run = context.dagster_run
+    steps = [
+        f"{event.step_key}: {_words(event)}" for event in context.get_step_failure_events() if event.is_step_failure
+    ]
+    address = os.environ.get("CLOSEDLOOP_UI_URL", "http://127.0.0.1:3000").rstrip("/")
+    text = "\n".join(
+        [
+            f"The run {run.run_id} of {run.job_name} failed.",
+            "",
+            *(steps or [context.failure_event.message or "No step says why."]),
+            "",
+            f"{address}/runs/{run.run_id}",
+            "",
+            "Readers keep the last good publication; nothing is sent twice when the run is started again.",
+        ]
+    )
+    send_notice(platform.settings, f"Run failed: {run.job_name}", text)
+
+
+def _words(event: object) -> str:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    # Not our own words: only the kind of the error, its text may hold a value.
+    return (data.error.cls_name if data.error else None) or "unknown error"
+
+
+@schedule(
+    job_name=DISPATCH,
+    cron_schedule="0 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every hour what is due is sent, whatever the sensor did: its attempts may be used up.",
+)
+def hourly_dispatch(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    settings = platform.settings
+    with Ledger.open(settings) as ledger:
+        waiting = messages_to_send(ledger, now=platform.now(), approval_size=settings.wave_approval_size)
+    if waiting is None:
+        return SkipReason("no message is due")
+    return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})
+
+
+SENSORS = [due_messages, unhappy_answers, sla_about_to_break, silence, run_failed]
+SCHEDULES = [hourly_dispatch]
