@@ -96,9 +96,8 @@ def strike_deals(dice: Dice, era: Era, accounts: Accounts, contacts: Contacts) -
     customers = np.flatnonzero((accounts.customer_since < era.end - 200 * DAY) & (accounts.churned_at >= NEVER))
     recent = customers[chance.integers(0, len(customers), max(len(accounts) // 20, 4))] if len(customers) else customers
     account = np.concatenate([account, recent])
-    midnight = era.end - era.end % DAY
     days_ago = np.arange(len(recent)) % 8 + 3
-    closed = np.concatenate([closed, midnight - days_ago * DAY + 15 * HOUR])
+    closed = np.concatenate([closed, era.end - days_ago * DAY + 15 * HOUR])
     won = np.concatenate([won, np.ones(len(recent), bool)])
 
     count = len(account)
@@ -140,8 +139,7 @@ def raise_cases(dice: Dice, era: Era, accounts: Accounts, contacts: Contacts, st
     closed = created + (hours * HOUR).astype(np.int64) + HOUR // 2
     # As with the deals: a busy last fortnight, so that the demo has cases resolved 1 to 10 days ago.
     latest = np.argsort(created, kind="stable")[::-1][: max(dice.contacts // 60, 5)]
-    midnight = era.end - era.end % DAY
-    wanted = midnight - (np.arange(len(latest)) % 9 + 1) * DAY + 11 * HOUR + np.arange(len(latest)) % 600 * 30
+    wanted = era.end - (np.arange(len(latest)) % 9 + 1) * DAY + 11 * HOUR + np.arange(len(latest)) % 600 * 30
     closed[latest] = np.maximum(wanted, contacts.created[contact[latest]] + 3 * HOUR)
     created[latest] = np.maximum(np.minimum(created[latest], closed[latest] - 20 * HOUR),
                                  contacts.created[contact[latest]] + HOUR)  # fmt: skip

@@ -11,14 +11,10 @@ import numpy as np
 
 from closedloop.errors import BadInput
 from demo import activity, crm_activity, crm_people, people
-from demo.columns import HOUR
 from demo.dice import Dice
 from demo.versions import CrmObject, Export, write_export
 
 MONTHS = 24
-EXPORT_HOUR = 2
-"""Exports are written at 02:00 UTC."""
-
 Progress = Callable[[str], None]
 
 
@@ -51,8 +47,9 @@ def make_company(
 ) -> Company:
     """Write the company's exports into `folder`: a full one 24 months before `today`, a delta each month, a full one.
 
-    The same (contacts, seed, today) gives the same bytes. The last export is of `today` at 02:00 UTC and knows
-    nothing later. Raises BadInput for a size that makes no company.
+    The same (contacts, seed, today) gives the same bytes. The last export is of `today` at 00:00 UTC and knows
+    nothing later: whenever on that day the demo runs, it lies in the past. Raises BadInput for a size that makes no
+    company.
     """
     company, objects = imagine_company(contacts=contacts, seed=seed, today=today)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,13 +107,14 @@ def _objects(company: Company) -> list[CrmObject]:
 
 def _exports(today: dt.date) -> list[Export]:
     """A full export, monthly deltas, and a full one today: the same day of each month, or the month's last."""
-    moments = [_at_export_hour(np.datetime64(today, "M") - back, today.day) for back in range(MONTHS, 0, -1)]
-    last = _at_export_hour(np.datetime64(today, "M"), today.day)
-    deltas = [Export(at, since) for since, at in zip(moments, moments[1:], strict=False)]
-    return [Export(moments[0], None), *deltas, Export(last, None)]
+    moments = [_midnight(np.datetime64(today, "M") - back, today.day) for back in range(MONTHS, -1, -1)]
+    *earlier, last = moments
+    deltas = [Export(at, since) for since, at in zip(earlier, earlier[1:], strict=False)]
+    return [Export(earlier[0], None), *deltas, Export(last, None)]
 
 
-def _at_export_hour(month: np.datetime64, day: int) -> int:
+def _midnight(month: np.datetime64, day: int) -> int:
+    """00:00 UTC of a day of a month, or of its last day where the month is shorter; epoch seconds."""
     days_in_month = int(((month + 1).astype("M8[D]") - month.astype("M8[D]")).astype(int))
     date = month.astype("M8[D]") + (min(day, days_in_month) - 1)
-    return int(date.astype("M8[s]").astype(np.int64)) + EXPORT_HOUR * HOUR
+    return int(date.astype("M8[s]").astype(np.int64))

@@ -109,8 +109,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(company: Co
 def test_the_exports_span_24_months_and_end_today(company: Company) -> None:
     facts = [json.loads((export / "export.json").read_text()) for export in company.exports]
     assert [fact["mode"] for fact in facts] == ["full", *["delta"] * 23, "full"]
-    assert facts[0]["exported_at"] == "2024-03-02T02:00:00Z"
-    assert facts[-1]["exported_at"] == "2026-03-02T02:00:00Z"
+    assert facts[0]["exported_at"] == "2024-03-02T00:00:00Z"
+    assert facts[-1]["exported_at"] == "2026-03-02T00:00:00Z"
     assert [fact["exported_at"] for fact in facts] == sorted(fact["exported_at"] for fact in facts)
     for export in (company.exports[0], company.exports[-1]):
         assert {path.stem for path in export.glob("*.csv")} == set(OBJECTS)
