@@ -179,9 +179,11 @@ def _version(engine: Engine) -> str | None:
         ) from None
     except sqlite3.DatabaseError as error:
         raise Refused(f"the ledger file is damaged or not a database ({error})") from None
-    if tables:
+    from closedloop.ledger.schema import metadata
+
+    if taken := sorted(tables & set(metadata.tables)):  # the lake's catalogue may live beside the ledger
         raise Refused(
-            "this database holds tables of something else, and no ledger\n"
+            f"this database holds a table '{taken[0]}' of something else, and no ledger\n"
             "  what to do: give the ledger a database (or schema) of its own in CLOSEDLOOP_LEDGER_URL"
         )
     return None

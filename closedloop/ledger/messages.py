@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
 
@@ -90,10 +89,3 @@ _SETTLE = (
 
 def _short(reason: str | None) -> str | None:
     return reason[:200] if reason else None
-
-
-def as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A message row on its way to rendering: a plain dict with `payload` parsed."""
-    import json
-
-    return {**row, "payload": json.loads(row["payload"])}

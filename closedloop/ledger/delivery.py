@@ -1,0 +1,270 @@
+"""The sender's half of the ledger: claim, hand over, result, recovery. Each step is committed before the next begins.
+
+pending -> claimed -> handed -> sent | rejected | uncertain, or back to pending when proven not accepted.
+A message is 'handed' on disk before the mail server sees its data: a sender that dies in between leaves 'handed', and
+that becomes 'uncertain', never a second mail.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, tuple_, update
+
+from closedloop.errors import BadInput
+from closedloop.ledger.books import WaveBooks, alert_books, books, total
+from closedloop.ledger.checks import Checks, hold_wave
+from closedloop.ledger.engine import Ledger, serialise
+from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
+from closedloop.ledger.rows import Row, chunks
+from closedloop.ledger.schema import messages, wave_approvals
+from closedloop.programme import Survey
+from closedloop.settings import Settings
+
+__all__ = [
+    "Claim",
+    "Result",
+    "Wave",
+    "WaveBooks",
+    "alert_books",
+    "approve_wave",
+    "books",
+    "claim",
+    "hand_over",
+    "pending_waves",
+    "record_results",
+    "recover",
+    "release",
+    "total",
+]
+
+LEASE = dt.timedelta(minutes=10)
+BATCH = 500
+STOPPED = "the sender stopped between hand-over and answer"
+
+
+@dataclass(frozen=True, order=True)
+class Wave:
+    """Messages that are sent together; alerts come first."""
+
+    kind: str
+    survey_id: str
+    wave_id: str
+
+
+@dataclass
+class Claim:
+    """What one claim gave: rows to send (`payload` parsed), and how many were kept back or closed, by reason."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    held: dict[str, int] = field(default_factory=dict)
+    suppressed: dict[str, int] = field(default_factory=dict)
+    last: str | None = None
+    """Where the next claim of this wave goes on; None when the wave is through."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the mail server made of a message: 'sent', 'rejected', 'uncertain', or 'pending' (proven not accepted)."""
+
+    message_id: str
+    state: str
+    reason: str | None = None
+    retry_at: dt.datetime | None = None
+
+
+def pending_waves(ledger: Ledger) -> Iterator[Wave]:
+    """The waves that hold pending messages, alerts first; one short read each."""
+    after: Wave | None = None
+    key = (messages.c.kind, messages.c.survey_id, messages.c.wave_id)
+    while True:
+        found = select(*key).where(messages.c.state == "pending").order_by(*key).limit(1)
+        if after is not None:
+            found = found.where(tuple_(*key) > (after.kind, after.survey_id, after.wave_id))
+        with ledger.read() as conn:
+            row = conn.execute(found).first()
+        if row is None:
+            return
+        after = Wave(*row)
+        yield after
+
+
+def claim(
+    ledger: Ledger,
+    wave: Wave,
+    *,
+    surveys: Mapping[str, Survey],
+    settings: Settings,
+    owner: str,
+    now: dt.datetime,
+    after: str = "",
+    limit: int = BATCH,
+    lease: dt.timedelta = LEASE,
+) -> Claim:
+    """Take up to `limit` due messages of a wave for `owner`; what may not be sent is closed or kept, in one go.
+
+    All rules of hand-over are looked at in this transaction (`checks`). Alerts are about us and our customers'
+    answers: only the allow-list applies to them. Go on with `after=claim.last` until that is None.
+    """
+    result = Claim()
+    with ledger.write() as conn:
+        serialise(conn, "claim")  # two senders must not each take a message of the same person
+        hold = hold_wave(conn, wave.kind, wave.survey_id, wave.wave_id, surveys, settings)
+        due = _of(wave) & _is_due(now) & (messages.c.message_id > after)
+        if hold:
+            result.held[hold] = conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one()
+            due &= ~_unexpired(now)
+        found = select(messages).where(due).order_by(messages.c.message_id).limit(limit)
+        rows = conn.execute(found.with_for_update(skip_locked=True)).mappings().all()
+        result.last = rows[-1]["message_id"] if len(rows) == limit else None
+        _judge(conn, rows, settings, now, result)
+        if result.messages:
+            conn.execute(
+                _CLAIM, [{"id": row["message_id"], "owner": owner, "until": now + lease} for row in result.messages]
+            )
+    return result
+
+
+def _judge(conn: Connection, rows: Sequence[Row], settings: Settings, now: dt.datetime, result: Claim) -> None:
+    checks = Checks.load(conn, rows, now)
+    closed: list[tuple[Row, str]] = []
+    noted: list[dict[str, Any]] = []
+    for row in rows:
+        payload = json.loads(row["payload"])
+        if reason := checks.refuse(row, payload):
+            closed.append((row, reason))
+            result.suppressed[reason] = result.suppressed.get(reason, 0) + 1
+        elif not all(settings.may_receive(address) for address in recipients(payload)):
+            result.held[NOT_LIVE] = result.held.get(NOT_LIVE, 0) + 1
+            if row["state_reason"] != NOT_LIVE:
+                noted.append({"id": row["message_id"], "why": NOT_LIVE})
+        else:
+            checks.took(row)
+            result.messages.append({**row, "payload": payload})
+    suppress_messages(conn, closed, now=now)
+    if noted:
+        conn.execute(_NOTE, noted)
+
+
+NOT_LIVE = "live sending is off"
+
+
+def recipients(payload: Mapping[str, Any]) -> list[str]:
+    """All addresses a message goes to."""
+    return [payload.get("email") or "", *(payload.get("cc") or ())]
+
+
+def hand_over(
+    ledger: Ledger, message_ids: Sequence[str], *, owner: str, now: dt.datetime, lease: dt.timedelta = LEASE
+) -> list[str]:
+    """Mark claimed messages 'handed', on disk, before the mail server sees them. Returns those that still are ours."""
+    with ledger.write() as conn:
+        held = (messages.c.state == "claimed") & (messages.c.lease_owner == owner) & (messages.c.lease_until > now)
+        ours = conn.scalars(
+            select(messages.c.message_id).where(messages.c.message_id.in_(message_ids), held).with_for_update()
+        ).all()
+        if ours:
+            conn.execute(_HAND, [{"id": message_id, "until": now + lease, "at": now} for message_id in ours])
+    return [message_id for message_id in message_ids if message_id in set(ours)]
+
+
+def record_results(ledger: Ledger, results: Iterable[Result], *, owner: str, now: dt.datetime) -> dict[str, int]:
+    """Write down what became of messages that `owner` claimed or handed over; returns counts by state.
+
+    An answer that comes after the lease was given up (the message stands 'uncertain') still counts: it is knowledge.
+    """
+    counts: dict[str, int] = {}
+    for some in chunks(results, BATCH):
+        by_id = {result.message_id: result for result in some}
+        with ledger.write() as conn:
+            rows = conn.execute(
+                select(*ABOUT)
+                .where(messages.c.message_id.in_(list(by_id)), messages.c.lease_owner == owner)
+                .where(messages.c.state.in_(["claimed", "handed", "uncertain"]))
+                .with_for_update()
+            ).mappings()
+            found = [(row, by_id[row["message_id"]]) for row in rows]
+            back = [{"id": r.message_id, "why": r.reason, "next": r.retry_at} for _, r in found if r.state == "pending"]
+            settle(conn, [(row, r.state, r.reason) for row, r in found if r.state != "pending"], at=now, now=now)
+            if back:
+                conn.execute(_BACK, back)
+        for _, result in found:
+            counts[result.state] = counts.get(result.state, 0) + 1
+    return counts
+
+
+def release(ledger: Ledger, *, owner: str) -> int:
+    """Give back what `owner` claimed and did not hand over; returns how many are pending again."""
+    with ledger.write() as conn:
+        mine = (messages.c.state == "claimed") & (messages.c.lease_owner == owner)
+        return conn.execute(update(messages).where(mine).values(**_FREE)).rowcount
+
+
+def recover(ledger: Ledger, *, now: dt.datetime, alone: bool) -> dict[str, int]:
+    """Clean up after senders that died: claimed becomes pending, handed becomes uncertain. Returns counts of both.
+
+    `alone`: no other sender can be at work, so every lease is dead; otherwise only those that have run out.
+    """
+    dead = messages.c.lease_until.is_not(None) if alone else messages.c.lease_until <= now
+    with ledger.write() as conn:
+        claimed = messages.c.state.in_(["claimed"]) & dead
+        freed = conn.execute(update(messages).where(claimed).values(**_FREE)).rowcount
+    lost = 0
+    while True:
+        with ledger.write() as conn:
+            handed = select(*ABOUT).where(messages.c.state == "handed", dead).limit(BATCH).with_for_update()
+            rows = conn.execute(handed).mappings().all()
+            lost += settle(conn, [(row, "uncertain", STOPPED) for row in rows], at=now, now=now)
+        if len(rows) < BATCH:
+            return {"pending": freed, "uncertain": lost}
+
+
+def approve_wave(ledger: Ledger, wave_id: str, *, by: str, now: dt.datetime) -> None:
+    """Let a large wave be sent. Approving again changes nothing. Raises BadInput when there is no such wave."""
+    with ledger.write() as conn:
+        serialise(conn, "approvals")
+        if conn.execute(select(wave_approvals).where(wave_approvals.c.wave_id == wave_id)).first():
+            return
+        known = select(messages.c.message_id).where(messages.c.wave_id == wave_id, visible()).limit(1)
+        if conn.execute(known).first() is None:
+            raise BadInput(f"there is no wave '{wave_id}'", field="wave_id", remedy="`closedloop books` lists them")
+        row = {"wave_id": wave_id, "approved_by": by, "approved_at": now}
+        conn.execute(wave_approvals.insert(), row)
+
+
+def _of(wave: Wave) -> ColumnElement[bool]:
+    return (
+        (messages.c.state == "pending")
+        & (messages.c.kind == wave.kind)
+        & (messages.c.survey_id == wave.survey_id)
+        & (messages.c.wave_id == wave.wave_id)
+        & visible()
+    )
+
+
+def _is_due(now: dt.datetime) -> ColumnElement[bool]:
+    return or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= now, ~_unexpired(now))
+
+
+def _unexpired(now: dt.datetime) -> ColumnElement[bool]:
+    return or_(messages.c.expires_at.is_(None), messages.c.expires_at > now)
+
+
+_TIME = messages.c.lease_until.type
+_FREE: dict[str, Any] = {"state": "pending", "lease_owner": None, "lease_until": None}
+_ONE = update(messages).where(messages.c.message_id == bindparam("id"))
+_CLAIM = _ONE.values(
+    state="claimed", state_reason=None, lease_owner=bindparam("owner"), lease_until=bindparam("until", type_=_TIME)
+)
+_HAND = _ONE.values(
+    state="handed",
+    state_at=bindparam("at", type_=_TIME),
+    lease_until=bindparam("until", type_=_TIME),
+    attempts=messages.c.attempts + 1,
+)
+_BACK = _ONE.values(**_FREE, state_reason=bindparam("why"), next_attempt_at=bindparam("next", type_=_TIME))
+_NOTE = _ONE.values(state_reason=bindparam("why"))
