@@ -198,18 +198,26 @@ def dispatch(context: Context, as_json: bool) -> None:
 def books(context: Context, as_json: bool) -> None:
     """What was planned and what became of it, per wave and in total."""
     from closedloop.ledger import Ledger
-    from closedloop.ledger.delivery import books as read
+    from closedloop.ledger.books import WaveBooks, alert_books, total
+    from closedloop.ledger.books import books as read
 
     context.settings.ensure_home()
     with Ledger.open(context.settings) as ledger:
-        found = read(ledger)
+        waves, alerts = read(ledger), alert_books(ledger)
     columns = ("planned", "pending", "sent", "rejected", "suppressed", "uncertain")
-    rows = [{"wave": book.wave_id, **{name: getattr(book, name) for name in columns}} for book in found]
-    total = {name: sum(row[name] for row in rows) for name in columns}
-    head = f"{'wave':<40}" + "".join(f"{name:>12}" for name in columns)
-    body = [f"{row['wave']:<40}" + "".join(f"{row[name]:>12,}" for name in columns) for row in rows]
-    foot = f"{'total':<40}" + "".join(f"{total[name]:>12,}" for name in columns)
-    show({"waves": rows, "total": total}, as_json, "\n".join([head, *body, foot]))
+
+    def entry(book: WaveBooks) -> dict[str, int]:
+        return {name: getattr(book, name) for name in columns}
+
+    rows = [(book.wave_id, entry(book)) for book in waves] + [("total", entry(total(waves))), ("alerts", entry(alerts))]
+    table = [f"{'wave':<40}" + "".join(f"{name:>12}" for name in columns)]
+    table += [f"{name:<40}" + "".join(f"{count:>12,}" for count in counts.values()) for name, counts in rows]
+    result = {
+        "waves": [{"wave": book.wave_id, "survey": book.survey_id, **entry(book)} for book in waves],
+        "total": entry(total(waves)),
+        "alerts": entry(alerts),
+    }
+    show(result, as_json, "\n".join(table))
 
 
 @cli.command("approve-wave")

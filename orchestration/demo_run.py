@@ -201,7 +201,7 @@ def _mail_and_collector(settings: Settings) -> Iterator[None]:
 
 def _summary(settings: Settings, took: dict[str, float], total: float, *, published: bool) -> dict[str, Any]:
     from closedloop.ledger import Ledger
-    from closedloop.ledger.delivery import books
+    from closedloop.ledger.books import books
     from orchestration.reports import marts, rows
 
     with Ledger.open(settings) as ledger:
