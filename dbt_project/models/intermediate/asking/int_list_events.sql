@@ -1,0 +1,28 @@
+-- Entries and removals of the exclusion and suppression lists, and what suppresses an address by itself.
+with events as (
+
+    select * from {{ ref('stg_ledger__events') }}
+    where kind in ('suppressed_address', 'excluded', 'exclusion_removed', 'unsubscribed', 'bounced')
+
+),
+
+parsed as (
+
+    select
+        seq,
+        kind,
+        invitation_id,
+        contact_id,
+        occurred_at,
+
+        {{ json_text('payload', "'$.person_key'") }} as person_key,
+        {{ json_text('payload', "'$.reason'") }} as reason,
+        {{ json_text('payload', "'$.subject'") }} as subject,
+        {{ json_text('payload', "'$.subject_id'") }} as subject_id,
+        {{ safe_timestamp(json_text('payload', "'$.until'")) }} as excluded_until,
+        {{ safe_boolean(json_text('payload', "'$.hard'")) }} as is_hard
+    from events
+
+)
+
+select * from parsed

@@ -1,0 +1,31 @@
+with source as (
+
+    select * from {{ source('lake', 'ledger_decisions') }}
+
+),
+
+typed as (
+
+    select
+        candidate_id,
+        evaluation_id,
+
+        contact_id,
+        account_id,
+        person_key,
+        survey_id,
+        wave_id,
+
+        trigger_event,
+        trigger_record_id,
+        due_at,
+
+        decision,
+        deciding_rule,
+        all_failed_rules,
+        decided_as_of
+    from source
+
+)
+
+select * from typed
