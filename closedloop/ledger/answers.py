@@ -41,6 +41,11 @@ class Answer:
     version: int
     followed_up: bool
 
+    def facts(self) -> dict[str, Any]:
+        """What an `answered` event says of it."""
+        names = ("score", "comment", "answers", "channel", "judged", "version")
+        return {**{name: getattr(self, name) for name in names}, "scored_at": self.scored_at.isoformat()}
+
 
 @dataclass(frozen=True)
 class Invitation:
@@ -140,15 +145,9 @@ def record_answer(
         return Recorded(counted=True, changed=False, answer=old)
     counted = _counts(old, new, at)
     payload = {
-        "score": score,
-        "comment": new.comment,
-        "answers": new.answers,
-        "channel": channel,
-        "judged": new.judged,
+        **new.facts(),
         "visible_ms": visible_ms,
-        "version": new.version,
         "counted": counted,
-        "scored_at": new.scored_at.isoformat(),
         "completed": bool(new.comment or new.answers) if completed is None else completed,
     }
     add_events(conn, [event("answered", about, at=at, now=now, message_kind="invitation", **payload)])
@@ -156,17 +155,16 @@ def record_answer(
         assert old is not None, "a first answer counts"
         conn.execute(update(_TABLE).where(_TABLE.c.invitation_id == invitation_id).values(version=new.version))
         return Recorded(counted=False, changed=False, answer=old)
-    write_answer(conn, invitation_id, new, is_first=old is None)
+    if old is None:
+        conn.execute(insert(_TABLE).inline(), {"invitation_id": invitation_id, **answer_row(new)})
+    else:
+        conn.execute(update(_TABLE).where(_TABLE.c.invitation_id == invitation_id).values(**answer_row(new)))
     return Recorded(counted=True, changed=True, answer=new)
 
 
-def write_answer(conn: Connection, invitation_id: str, new: Answer, *, is_first: bool) -> None:
-    """The row of the answer that stands."""
-    values = {name: getattr(new, name) for name in _ANSWER_COLUMNS} | {"answers": to_json(new.answers)}
-    if is_first:
-        conn.execute(insert(_TABLE).inline(), {"invitation_id": invitation_id, **values})
-    else:
-        conn.execute(update(_TABLE).where(_TABLE.c.invitation_id == invitation_id).values(**values))
+def answer_row(answer: Answer) -> dict[str, Any]:
+    """The columns of the answer that stands, without its invitation."""
+    return {name: getattr(answer, name) for name in _ANSWER_COLUMNS} | {"answers": to_json(answer.answers)}
 
 
 def unsubscribe(conn: Connection, invitation_id: str, *, at: dt.datetime, now: dt.datetime) -> bool:

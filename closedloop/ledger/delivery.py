@@ -211,7 +211,7 @@ def recover(ledger: Ledger, *, now: dt.datetime, alone: bool) -> dict[str, int]:
     """
     dead = messages.c.lease_until.is_not(None) if alone else messages.c.lease_until <= now
     with ledger.write() as conn:
-        claimed = messages.c.state.in_(["claimed"]) & dead
+        claimed = (messages.c.state == "claimed") & dead
         freed = conn.execute(update(messages).where(claimed).values(**_FREE)).rowcount
     lost = 0
     while True:
