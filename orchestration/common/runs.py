@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterInstance, Definitions, ExecuteInProcessResult, JobDefinition
+from dagster import DagsterInstance, Definitions, ExecuteInProcessResult
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import ExecuteRunWithPlanIterable, create_execution_plan, job_execution_iterator
 from dagster._core.execution.context_creation_job import (
@@ -129,5 +129,4 @@ class _without_capture:
 
 def job_names(definitions: Definitions) -> list[str]:
     """The jobs of a code location that have names of their own."""
-    jobs: list[JobDefinition] = [job for job in definitions.jobs or [] if isinstance(job, JobDefinition)]
-    return sorted(job.name for job in jobs)
+    return sorted(job.name for job in definitions.get_repository_def().get_all_jobs() if not job.name.startswith("__"))

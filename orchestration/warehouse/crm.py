@@ -1,0 +1,69 @@
+"""CRM exports into the lake."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, ResourceParam, multi_asset
+from pydantic import Field
+
+from orchestration.common import catalogue as names
+from orchestration.common.failures import RETRIES, failures_told_apart
+from orchestration.common.platform import Platform
+
+
+class CrmExport(Config):
+    """Which export, read by which mapping."""
+
+    folder: str = Field(
+        default="", description="Export folder, or a folder of them. Empty: the drop folder of the home."
+    )
+    mapping: str = Field(default="", description="Field mapping (YAML). Empty: the setting CLOSEDLOOP_MAPPING.")
+
+
+_SPECS = [
+    AssetSpec(
+        names.lake_key(table),
+        deps=[names.CRM_EXPORTS],
+        group_name=names.LAKE,
+        owners=[names.DATA_ENGINEERS],
+        kinds={"iceberg"},
+        skippable=True,
+        description=f"Every version of every `{table.split('.')[1]}` that an export brought: text columns as they came, "
+        "with when the source changed it and when we learned it. A full export adds only what changed.",
+    )
+    for table in names.CRM_TABLES
+]
+
+
+@multi_asset(name="ingest_crm", specs=_SPECS, retry_policy=RETRIES)
+def ingest_crm(
+    context: AssetExecutionContext, config: CrmExport, platform: ResourceParam[Platform]
+) -> Iterator[MaterializeResult]:
+    """Read one or several export folders; what cannot be read waits in quarantine, opt-outs take effect at once."""
+    from orchestration import work
+
+    settings = platform.settings
+    folder = Path(config.folder) if config.folder else settings.exports_dir
+    began = time.monotonic()
+    with failures_told_apart():
+        report = work.ingest_crm(
+            settings,
+            folder,
+            now=platform.now(),
+            mapping=Path(config.mapping) if config.mapping else None,
+            progress=None if platform.quiet else context.log.info,
+        )
+    seconds = round(time.monotonic() - began, 1)
+    for name, found in report.objects.items():
+        if found.seen or found.deleted:
+            yield MaterializeResult(
+                asset_key=names.lake_key(f"crm.{name}"),
+                metadata={
+                    "loaded": found.loaded,
+                    "unchanged": found.unchanged,
+                    "deleted": found.deleted,
+                    "quarantined": sum(found.quarantined.values()),
+                    "seconds_of_the_whole_ingest": seconds,
+                },
+            )

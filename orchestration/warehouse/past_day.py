@@ -1,0 +1,97 @@
+"""The reports of a past day, made in a workshop beside the real one: neither published nor sealed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from closedloop.errors import Busy
+from closedloop.lake import Lake
+from closedloop.programme import load_surveys
+from closedloop.settings import Settings
+from orchestration import build as workshop
+from orchestration import gates, work
+from orchestration.dbt import target_dir
+from orchestration.warehouse import dbt_events
+
+
+@dataclass(frozen=True)
+class PastDay:
+    """What was made of a day; with anything in `failed` nothing was kept."""
+
+    folder: Path
+    reports: int
+    rows: int
+    failed: tuple[str, ...]
+    seconds: float
+
+
+def build_day(
+    settings: Settings, day: str, *, as_of: dt.datetime, known_at: dt.datetime, quiet: bool = False
+) -> PastDay:
+    """Build all marts as of `as_of` from the newest cut, check them, and keep the `rpt_*` tables of `day`.
+
+    Raises Busy when another day is being built in this home, DbtFailed when dbt could not run.
+    """
+    began = time.monotonic()
+    place = settings.model_copy(update={"home": settings.home / "past_day"})
+    folder = settings.published_dir / "history" / "days" / day
+    with _one_at_a_time(place.ensure_home() / "build.lock"):
+        with Lake.open(settings) as lake:
+            build = workshop.Build(
+                build_id=f"day-{day}",
+                as_of=as_of,
+                known_at=known_at,
+                cut=lake.cut(),
+                definitions_hash=workshop.definitions_hash(load_surveys(settings.surveys)),
+                code_version=workshop.code_version(),
+            )
+            place.build_dir.mkdir(exist_ok=True)
+            marts = place.build_dir / "marts.duckdb"
+            workshop.open_workshop(lake, build, place.warehouse_file, marts)
+        kept_home = os.environ.get("CLOSEDLOOP_HOME")
+        try:
+            failed = list(dbt_events.build(place, target_dir(place), quiet=quiet).failed)
+        finally:
+            os.environ["CLOSEDLOOP_HOME"] = kept_home or str(settings.home.resolve())
+        if not failed:
+            outcomes = gates.run_gate(place, "published", build_id=build.build_id, as_of=as_of)
+            failed = work.failed_checks(outcomes)
+        reports, rows = (0, 0) if failed else _keep(marts, folder)
+    return PastDay(folder, reports, rows, tuple(failed), time.monotonic() - began)
+
+
+def _keep(marts: Path, folder: Path) -> tuple[int, int]:
+    """Copy the reports; a reader of the folder sees the old ones or the new ones."""
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    rows = 0
+    with duckdb.connect(str(marts), read_only=True) as con:
+        tables = con.execute(
+            "select table_name from information_schema.tables where table_schema = 'marts' and table_name like 'rpt%'"
+        ).fetchall()
+        for (table,) in tables:
+            con.execute(f"copy marts.{table} to '{draft / table}.parquet' (format parquet)")
+            rows += con.execute(f"select count(*) from marts.{table}").fetchone()[0]
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(draft, folder)
+    return len(tables), rows
+
+
+@contextmanager
+def _one_at_a_time(lock: Path) -> Iterator[None]:
+    with lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy("another past day is being built in this home; wait until it is done") from None
+        yield

@@ -1,0 +1,60 @@
+"""The dbt project as Dagster sees it: its manifest, made when it is missing or older than the files, and names of assets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetKey
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
+
+from closedloop.settings import REPO, Settings
+from orchestration.common.catalogue import ANALYSTS
+from orchestration.dbt import target_dir
+
+_PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
+_LAYERS = {"staging": "staging", "intermediate": "intermediate", "marts": "marts"}
+
+
+def load_manifest(settings: Settings) -> dict[str, Any]:
+    """The manifest of the project as it now stands in the files. Raises DbtFailed when they cannot be read."""
+    path = target_dir(settings) / "manifest.json"
+    if not path.exists() or path.stat().st_mtime < newest_change():
+        from orchestration.warehouse.dbt_events import parse
+
+        parse(settings, target_dir(settings))
+    return json.loads(path.read_text())
+
+
+def newest_change(root: Path = REPO) -> float:
+    """When a file of the dbt project last changed (seconds since 1970)."""
+    files: Iterable[Path] = [root / name for name in _PROJECT_FILES] + [
+        path for path in (root / "dbt_project").rglob("*") if path.suffix in {".sql", ".yml", ".yaml", ".csv"}
+    ]
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
+
+
+class Translator(DagsterDbtTranslator):
+    """Keys, groups and owners of the models: the layer is the group, the layer and the name are the key."""
+
+    def __init__(self) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_source_tests_as_checks=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return AssetKey(["lake", dbt_resource_props["identifier"]])
+        return AssetKey([self.get_group_name(dbt_resource_props), dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        if dbt_resource_props["resource_type"] == "seed":
+            return "reference_data"
+        folders = dbt_resource_props["fqn"][1:-1]
+        return next((_LAYERS[folder] for folder in folders if folder in _LAYERS), "models")
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return list(super().get_owners(dbt_resource_props) or [ANALYSTS])
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        return {}
