@@ -37,7 +37,10 @@ def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def to_json(value: Any) -> str:
     """Text for a JSON column; text is taken as JSON already."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return value if isinstance(value, str) else _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def add_decisions(conn: Connection, evaluation_id: str, rows: Iterable[Row]) -> None:
