@@ -2,7 +2,7 @@
 {% macro builtin_segments() %}
     {{ return([
         'tier', 'industry', 'segment', 'region', 'plan', 'owner', 'csm', 'team', 'product', 'product_family',
-        'contact_role', 'tenure_days', 'contract_value', 'lifetime_value', 'adoption_score', 'channel',
+        'contact_role', 'tenure', 'contract_value', 'lifetime_value', 'adoption_score', 'channel',
         'trigger_event',
     ]) }}
 {% endmacro %}

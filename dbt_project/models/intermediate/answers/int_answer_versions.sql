@@ -1,4 +1,4 @@
--- Every answer that was posted, newest content of each version; order is the ledger's.
+-- Every answer that was posted: a score, a change of it, a comment added to it. `scored_at` is when its score was given.
 with events as (
 
     select * from {{ ref('stg_ledger__events') }} where kind = 'answered'
@@ -11,6 +11,7 @@ parsed as (
         seq,
         invitation_id,
         occurred_at,
+        coalesce({{ safe_timestamp(json_text('payload', "'$.scored_at'")) }}, occurred_at) as scored_at,
 
         cast({{ safe_number(json_text('payload', "'$.score'")) }} as bigint) as score,
         {{ json_text('payload', "'$.comment'") }} as comment,

@@ -53,8 +53,8 @@ own as (
         invitations.trigger_event,
         invitations.trigger_record_id,
 
-        judged.occurred_at as submitted_at,
-        judged.first_confirmed_at as responded_at,
+        judged.scored_at as submitted_at,
+        judged.responded_at,
         invitations.sent_at
     from judged
     inner join invitations on invitations.invitation_id = judged.invitation_id

@@ -1,5 +1,5 @@
--- Which answers count. Provisional ones (no real input was seen) are confirmed by what the mail's links tell; of the
--- confirmed ones the last within 24 hours counts. Re-run over all raw hits with other settings at will.
+-- Which answers count. Provisional ones (no real input was seen) are confirmed by what the mail's links tell; human
+-- ones go before them, and the last within 24 hours counts. Can be re-run over all raw hits with other settings.
 with versions as (
 
     select * from {{ ref('int_answer_versions') }}
@@ -46,12 +46,26 @@ confirmed as (
 
 ),
 
+eligible as (
+
+    -- A provisional answer never stands against a human one.
+    select
+        *,
+        is_confirmed and (
+            judged = 'human'
+            or max(case when judged = 'human' then 1 else 0 end) over (partition by invitation_id) = 0
+        ) as is_eligible
+    from confirmed
+
+),
+
 timed as (
 
     select
         *,
-        min(case when is_confirmed then occurred_at end) over (partition by invitation_id) as first_confirmed_at
-    from confirmed
+        min(case when is_confirmed then occurred_at end) over (partition by invitation_id) as responded_at,
+        min(case when is_eligible then occurred_at end) over (partition by invitation_id) as first_eligible_at
+    from eligible
 
 ),
 
@@ -59,9 +73,22 @@ in_time as (
 
     select
         *,
-        is_confirmed and {{ seconds_between('first_confirmed_at', 'occurred_at') }}
+        is_eligible and {{ seconds_between('first_eligible_at', 'occurred_at') }}
             <= {{ var('change_of_mind_hours') }} * 3600 as is_in_time
     from timed
+
+),
+
+standing as (
+
+    -- The score that stands; a later comment to the same score still belongs to it.
+    select
+        *,
+        first_value(score) over (
+            partition by invitation_id
+            order by case when is_in_time then 0 else 1 end, seq desc
+        ) as standing_score
+    from in_time
 
 ),
 
@@ -69,8 +96,12 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by invitation_id, is_in_time order by seq desc) as age
-    from in_time
+        is_in_time or (is_eligible and score = standing_score) as may_count,
+        row_number() over (
+            partition by invitation_id, is_in_time or (is_eligible and score = standing_score)
+            order by seq desc
+        ) as age
+    from standing
 
 ),
 
@@ -81,9 +112,9 @@ judged as (
         case
             when is_voided then 'voided'
             when not is_confirmed then 'provisional_not_confirmed'
-            when not is_in_time then 'too_late'
-            when age > 1 then 'superseded'
-            else 'counted'
+            when may_count and age = 1 then 'counted'
+            when is_eligible and not may_count then 'too_late'
+            else 'superseded'
         end as verdict
     from ranked
 

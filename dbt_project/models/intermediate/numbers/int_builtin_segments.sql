@@ -42,7 +42,7 @@ segments as (
         products.product_family,
         contacts.role as contact_role,
 
-        {{ bin_of('responses.tenure_days', 'tenure_days') }} as tenure_days,
+        {{ bin_of('responses.tenure_days', 'tenure_days') }} as tenure,
         {{ bin_of('responses.contract_value', 'contract_value') }} as contract_value,
         {{ bin_of('responses.lifetime_value', 'lifetime_value') }} as lifetime_value,
         {{ bin_of('responses.adoption_score', 'adoption_score') }} as adoption_score,

@@ -1,0 +1,73 @@
+with responses as (
+
+    select * from {{ ref('int_responses') }}
+
+),
+
+followups as (
+
+    select * from {{ ref('int_followup_events') }}
+
+),
+
+context as (
+
+    select * from {{ ref('build_context') }}
+
+),
+
+needed as (
+
+    -- Every detractor, and who was one when the follow-up began.
+    select
+        responses.*,
+        followups.assignee_id,
+        followups.assignment_rule,
+        followups.sla_hours,
+        coalesce(followups.opened_at, responses.submitted_at) as opened_at,
+        followups.acknowledge_due_at,
+        followups.due_at,
+        followups.first_contact_at,
+        case when responses.is_imported then 'not_tracked' else coalesce(followups.status, 'open') end as status,
+        followups.outcome,
+        followups.closed_at
+    from responses
+    left join followups on followups.invitation_id = responses.invitation_id
+    where responses.category = 'detractor'
+        or followups.invitation_id is not null
+
+),
+
+facts as (
+
+    select
+        needed.response_id,
+        needed.survey_id,
+        needed.contact_id,
+        needed.account_id,
+        needed.owner_id_at_response,
+        needed.score,
+
+        needed.assignee_id,
+        needed.assignment_rule,
+        needed.sla_hours,
+
+        needed.opened_at,
+        needed.acknowledge_due_at,
+        needed.due_at,
+        needed.first_contact_at,
+        {{ seconds_between('needed.opened_at', 'needed.first_contact_at') }} / 3600.0 as hours_to_first_contact,
+        case
+            when needed.first_contact_at is not null then needed.first_contact_at <= needed.due_at
+            when needed.due_at < context.as_of then false
+        end as within_sla,
+
+        needed.status,
+        needed.outcome,
+        needed.closed_at
+    from needed
+    cross join context
+
+)
+
+select * from facts

@@ -1,0 +1,87 @@
+{% set stages = ['sent', 'delivered', 'opened', 'clicked', 'responded', 'completed', 'unsubscribed', 'bounced'] %}
+with invitations as (
+
+    select * from {{ ref('fct_invitations') }}
+
+),
+
+surveys as (
+
+    select * from {{ ref('dim_surveys') }}
+
+),
+
+cohorts as (
+
+    -- Cohort of the time of sending; what was never sent counts in the period of its planning.
+    select
+        invitations.*,
+        coalesce(invitations.sent_at, invitations.planned_at) as cohort_at,
+        surveys.in_headline
+    from invitations
+    inner join surveys on surveys.survey_id = invitations.survey_id
+
+),
+
+by_survey as (
+
+    select survey_id as reported_survey_id, cohorts.*
+    from cohorts
+    union all
+    select 'all' as reported_survey_id, cohorts.*
+    from cohorts
+    where in_headline
+
+),
+
+counted as (
+
+    {% for grain in period_grains() %}
+    select
+        survey_type,
+        reported_survey_id as survey_id,
+        channel,
+        '{{ grain }}' as period_grain,
+        {{ period_start(grain, 'cohort_at') }} as period_start,
+
+        count(*) as planned,
+        {% for state in ['pending', 'rejected', 'suppressed', 'uncertain'] %}
+        cast(sum(case when delivery_state = '{{ state }}' then 1 else 0 end) as bigint) as {{ state }},
+        {% endfor %}
+        {% for stage in stages %}
+        cast(sum(case when sent_at is not null and {{ stage }}_at is not null then 1 else 0 end) as bigint)
+            as {{ stage }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from by_survey
+    group by survey_type, reported_survey_id, channel, {{ period_start(grain, 'cohort_at') }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+funnel as (
+
+    select
+        survey_type,
+        survey_id,
+        channel,
+        period_grain,
+        period_start,
+
+        planned,
+        pending,
+        rejected,
+        suppressed,
+        uncertain,
+
+        {{ stages | join(',\n        ') }},
+
+        cast(responded as double) / nullif(sent, 0) as response_rate,
+        cast(opened as double) / nullif(sent, 0) as open_rate,
+        cast(clicked as double) / nullif(sent, 0) as click_rate,
+        cast(completed as double) / nullif(responded, 0) as completion_rate
+    from counted
+
+)
+
+select * from funnel
