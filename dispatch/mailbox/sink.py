@@ -66,7 +66,7 @@ class _Keeper:
     def __init__(self, box: mailbox.Maildir) -> None:
         self._box = box
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (its name)
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         head, gap, body = content.partition(b"\r\n\r\n")
         # The envelope says who really got it; a header of that name from outside would say anything.

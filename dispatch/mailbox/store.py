@@ -85,7 +85,7 @@ class MailStore:
 
 def _summary(path: Path) -> Summary:
     with path.open("rb") as file:
-        head = BytesHeaderParser(policy=policy.default).parsebytes(file.read(_HEAD_BYTES).partition(b"\r\n\r\n")[0])
+        head = BytesHeaderParser(policy=policy.default).parsebytes(file.read(_HEAD_BYTES))
     recipients = _header(head, ENVELOPE_TO) or _header(head, "To")
     kind = _header(head, "X-Closedloop-Kind") or "mail"
     at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)

@@ -27,9 +27,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_PAGE_POLICY = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+_PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
@@ -68,7 +66,9 @@ def create_app(settings: Settings) -> Starlette:
         first = "html" if found.html else "text"
         view = request.query_params.get("view", first)
         views = {name: label for name, label in VIEWS.items() if found.html or name in {"text", "source"}}
-        return _page("mail.html", {"mail": found, "view": view if view in views else first, "views": views, "sandbox": SANDBOX})
+        return _page(
+            "mail.html", {"mail": found, "view": view if view in views else first, "views": views, "sandbox": SANDBOX}
+        )
 
     def body(request: Request) -> Response:
         found = store.read(request.path_params["key"])

@@ -51,7 +51,9 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "invitation_id": str(message["invitation_id"]),
         "copied": bool(payload.get("cc")),
     }
-    subject = f"Time is running out: {whom} gave {score} of 10" if warning else f"{whom} gave {score} of 10: please call"
+    subject = (
+        f"Time is running out: {whom} gave {score} of 10" if warning else f"{whom} gave {score} of 10: please call"
+    )
     shared = address(settings.sender_address, "From")
     to = address(str(payload["email"]), "To")
     cc = tuple(dict.fromkeys(address(str(one), "Cc") for one in payload.get("cc") or () if one))

@@ -1,1 +1,1 @@
-"""The web application that respondents meet."""
+"""The web application that respondents meet: survey page, unsubscribe page, open pixel, previews."""

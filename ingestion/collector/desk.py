@@ -1,0 +1,104 @@
+"""What a request does in the ledger; each function runs inside the group's transaction and gives what the page shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from closedloop.ledger import answers as ledger_answers
+from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
+from closedloop.ledger.schema import suppressions
+from ingestion.collector.forms import Posted
+
+Now = Callable[[], dt.datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of a posted answer. `answer` is the one that stands, None when the link had ended; `too_late` when it
+    could no longer be changed.
+    """
+
+    invitation: Invitation
+    answer: Answer | None = field(repr=False)
+    too_late: bool = False
+
+
+def visit(
+    invitation_id: str,
+    kind: str,
+    *,
+    at: dt.datetime,
+    now: Now,
+    score: int | None = None,
+    hidden: bool = False,
+    head: bool = False,
+) -> Callable[[Connection], Invitation | None]:
+    """Keep a raw hit, and nothing else; None when there is no such invitation."""
+
+    def work(conn: Connection) -> Invitation | None:
+        found = ledger_answers.invitation(conn, invitation_id)
+        if found is not None:
+            details: dict[str, Any] = {"method": "HEAD"} if head else {}
+            ledger_answers.record_hit(
+                conn, invitation_id, kind, at=at, now=now(), score=score, hidden=hidden, details=details
+            )
+        return found
+
+    return work
+
+
+def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> Callable[[Connection], Heard | None]:
+    """Record an answer; None when there is no such invitation."""
+
+    def work(conn: Connection) -> Heard | None:
+        found = ledger_answers.invitation(conn, invitation_id)
+        if found is None:
+            return None
+        if found.is_expired(at):
+            return Heard(found, None)
+        recorded = ledger_answers.record_answer(
+            conn,
+            invitation_id,
+            posted.score,
+            comment=posted.comment,
+            channel="email",
+            judged=posted.judged,
+            visible_ms=posted.visible_ms,
+            at=at,
+            now=now(),
+        )
+        too_late = not recorded.counted and is_settled(recorded.answer, at)
+        return Heard(found, recorded.answer, too_late)
+
+    return work
+
+
+def unsubscribe(
+    invitation_id: str, *, at: dt.datetime, now: Now
+) -> Callable[[Connection], tuple[Invitation, bool] | None]:
+    """Stop mails to the address of an invitation; the flag says whether that is new."""
+
+    def work(conn: Connection) -> tuple[Invitation, bool] | None:
+        found = ledger_answers.invitation(conn, invitation_id)
+        return None if found is None else (found, ledger_answers.unsubscribe(conn, invitation_id, at=at, now=now()))
+
+    return work
+
+
+def subscription(conn: Connection, invitation_id: str) -> tuple[Invitation, bool] | None:
+    """The invitation, and whether its address gets no mails any more."""
+    found = ledger_answers.invitation(conn, invitation_id)
+    if found is None:
+        return None
+    said = select(suppressions.c.reason).where(suppressions.c.person_key == found.person_key)
+    return found, conn.scalar(said) == "unsubscribed"
+
+
+def is_settled(answer: Answer, at: dt.datetime) -> bool:
+    """Whether a person's answer can no longer be changed. (A provisional one always gives way to a person's.)"""
+    return answer.judged == "human" and at - answer.submitted_at > CHANGE_OF_MIND
