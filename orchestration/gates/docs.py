@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestration.gates.runner import Finding
@@ -45,7 +45,7 @@ def write_page(folder: Path, gate: str, *, build_id: str, as_of: dt.datetime, fi
             f"<p>Build <code>{html.escape(build_id)}</code>, data as of {as_of:%Y-%m-%d %H:%M} UTC: <strong>{state}</strong>.</p>",
             _summary(findings),
             "<h2>By table</h2>",
-            *(_details(finding) for finding in findings),
+            *_details(findings),
         )
     )
     page = folder / f"{gate}.html"
@@ -76,22 +76,21 @@ def _summary(findings: list[Finding]) -> str:
     )
 
 
-def _details(finding: Finding) -> str:
-    """The sections that Great Expectations renders for one suite, without its overview of links and run times."""
-    if finding.result is None:
-        return ""
+def _details(findings: list[Finding]) -> Iterator[str]:
+    """The sections that Great Expectations renders for each suite, without its overview of links and run times."""
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaSectionView
 
-    rendered = ValidationResultsPageRenderer().render(finding.result).to_json_dict()["sections"]
-    sections = "".join(
-        DefaultJinjaSectionView().render({"section": section, "section_loop": {"index": 1}})
-        for section in rendered
-        if section.get("section_name") != "Overview"
-    )
-    return (
-        f"<details><summary>{html.escape(finding.suite.table)}</summary><div class='scroll'>{sections}</div></details>"
-    )
+    renderer, view = ValidationResultsPageRenderer(), DefaultJinjaSectionView()  # one view: it keeps compiled templates
+    for finding in findings:
+        if finding.result is None:
+            continue
+        sections = "".join(
+            view.render({"section": section, "section_loop": {"index": 1}})
+            for section in renderer.render(finding.result).to_json_dict()["sections"]
+            if section.get("section_name") != "Overview"
+        )
+        yield f"<details><summary>{html.escape(finding.suite.table)}</summary><div class='scroll'>{sections}</div></details>"
 
 
 def _index(folder: Path) -> str:

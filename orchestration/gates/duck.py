@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import duckdb_engine
 from sqlalchemy.dialects import registry
+from sqlalchemy.types import NullType
 
 _open: list[duckdb.DuckDBPyConnection] = []
 _cursors: list[duckdb.DuckDBPyConnection] = []
@@ -54,6 +55,26 @@ class ReadOnlyDialect(duckdb_engine.Dialect):
         _cursors.append(cursor)
         cursor.execute(f"use {params.get('database') or args[0]}")
         return duckdb_engine.ConnectionWrapper(cursor)
+
+    def get_columns(
+        self, connection: Any, table_name: str, schema: str | None = None, **_: Any
+    ) -> list[dict[str, Any]]:
+        """Names and types from DuckDB's own catalogue: the PostgreSQL way of the base class takes ten times as long."""
+        found = connection.exec_driver_sql(
+            "select column_name, data_type, is_nullable from information_schema.columns "
+            "where table_catalog = current_catalog() and table_schema = $1 and table_name = $2 order by ordinal_position",
+            (schema, table_name),
+        )
+        types = self.ischema_names
+        return [
+            {
+                "name": name,
+                "type": types.get(kind.split("(")[0].lower(), NullType)(),
+                "nullable": null == "YES",
+                "default": None,
+            }
+            for name, kind, null in found
+        ]
 
     def do_begin(self, connection: Any) -> None:
         """Nothing to begin."""

@@ -15,7 +15,7 @@ MART_COLUMNS: dict[str, str] = {
     "max_age_days priority definition_hash first_known_at",
     "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "
     "trigger_record_id owner_id_at_planning planned_at sent_at delivered_at opened_at clicked_at responded_at completed_at "
-    "unsubscribed_at bounced_at score category status",
+    "unsubscribed_at bounced_at score category delivery_state status",
     "fct_responses": "response_id invitation_id survey_id survey_type contact_id account_id score category channel "
     "trigger_event trigger_record_id comment answers submitted_at owner_id_at_response owner_id_current person_key "
     "is_imported attributes tier region industry plan segment hours_to_response",
@@ -48,8 +48,11 @@ MART_COLUMNS: dict[str, str] = {
 NOTHING_YET = "this home has nothing of the kind yet; what the ledger or the lake has is compared by its own check"
 SURVEY_TYPES = ("transactional", "relationship")
 BANDS = ("promoter", "passive", "detractor")
-NOT_SENT = ("planned", "rejected", "suppressed", "uncertain")
-SENT = ("sent", "delivered", "opened", "clicked", "responded", "completed", "bounced")
+DELIVERY_STATES = ("pending", "sent", "rejected", "suppressed", "uncertain")
+STATUSES = (
+    *("planned", "rejected", "suppressed", "uncertain"),
+    *("sent", "delivered", "opened", "clicked", "responded", "completed", "bounced"),
+)
 PERSONAL = ("email", "first_name", "last_name", "comment", "raw", "person_key", "contact_name")
 
 
@@ -102,17 +105,17 @@ def _no_persons(mart: str) -> tuple[Check, ...]:
 
 
 def _invitations() -> tuple[Check, ...]:
-    not_sent, sent = (", ".join(f"'{status}'" for status in statuses) for statuses in (NOT_SENT, SENT))
     return (
         *_key("invitation_id"),
-        one_of("status", (*NOT_SENT, *SENT)),
+        one_of("status", STATUSES),
+        one_of("delivery_state", DELIVERY_STATES),
         rule(
-            "status_agrees_with_sending",
-            "What counts as sent has its time of sending, and nothing else has one.",
-            f"""
+            "sent_has_its_time",
+            "What was sent has its time of sending; what is pending, rejected or suppressed has none.",
+            """
             select 1 from this
-            where (status in ({sent}) and sent_at is null)
-               or (status in ({not_sent}) and status <> 'uncertain' and sent_at is not null)
+            where (delivery_state = 'sent' and sent_at is null)
+               or (delivery_state in ('pending', 'rejected', 'suppressed') and sent_at is not null)
             """,
         ),
         rule(
@@ -134,14 +137,15 @@ def _invitations() -> tuple[Check, ...]:
             ) as ledger
             full join (
                 select wave_id,
-                    count(*) filter (where status = 'planned') as pending,
-                    count(*) filter (where status in ({sent})) as sent,
-                    count(*) filter (where status = 'rejected') as rejected,
-                    count(*) filter (where status = 'suppressed') as suppressed,
-                    count(*) filter (where status = 'uncertain') as uncertain
+                    count(*) filter (where delivery_state = 'pending') as pending,
+                    count(*) filter (where delivery_state = 'sent') as sent,
+                    count(*) filter (where delivery_state = 'rejected') as rejected,
+                    count(*) filter (where delivery_state = 'suppressed') as suppressed,
+                    count(*) filter (where delivery_state = 'uncertain') as uncertain
                 from this where wave_id is not null group by wave_id
             ) as mart on mart.wave_id = ledger.wave_id
-            where ledger.planned is distinct from mart.pending + mart.sent + mart.rejected + mart.suppressed + mart.uncertain
+            where coalesce(ledger.planned, 0)
+               <> coalesce(mart.pending + mart.sent + mart.rejected + mart.suppressed + mart.uncertain, 0)
             """,
         ),
     )

@@ -30,7 +30,7 @@ _CONTACTS = f"""
                 lower(coalesce("HasOptedOutOfEmail", '')) in ('true', '1', 'yes') as opted_out,
                 row_number() over (
                     partition by "Id"
-                    order by coalesce(try_cast("SystemModstamp" as timestamp), _exported_at) desc, _ingested_at desc, _exported_at desc
+                    order by _exported_at desc, coalesce(try_cast("SystemModstamp" as timestamp), _exported_at) desc, _ingested_at desc
                 ) as newest
             from warehouse.lake.crm_contact cross join {CONTEXT} as context
             where _op = 'upsert' and _ingested_at <= context.known_at
@@ -191,8 +191,11 @@ def suites() -> list[Suite]:
             ),
             _of_asks(
                 "not_opted_out",
-                "Nobody is asked who told the CRM not to be mailed.",
-                "select 1 from asked join contact_now on contact_now.contact_id = asked.contact_id where opted_out",
+                "Nobody is asked who told the CRM not to be mailed, be it by another contact with the same address.",
+                """
+                select 1 from asked where contact_id in (select contact_id from contact_now where opted_out)
+                   or person_key in (select sha256(address) from contact_now where opted_out)
+                """,
                 _ASKED,
                 _CONTACTS,
             ),
