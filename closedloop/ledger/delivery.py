@@ -116,7 +116,8 @@ def claim(
         hold = hold_wave(conn, wave.kind, wave.survey_id, wave.wave_id, surveys, settings)
         due = _of(wave) & _is_due(now) & (messages.c.message_id > after)
         if hold:
-            result.held[hold] = conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one()
+            if not after:
+                result.held[hold] = conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one()
             due &= ~_unexpired(now)
         found = select(messages).where(due).order_by(messages.c.message_id).limit(limit)
         rows = conn.execute(found.with_for_update(skip_locked=True)).mappings().all()

@@ -1,0 +1,35 @@
+"""A plain mail to the operator: a run failed, or nothing moves any more."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from closedloop.clock import Clock
+from closedloop.settings import Settings
+from dispatch.smtp import MailServerUnavailable, SmtpSession
+
+
+def send_notice(settings: Settings, subject: str, text: str, *, now: dt.datetime | None = None) -> None:
+    """Mail `text` to the operator's address, at once and outside the ledger: it is about us, not about a customer.
+
+    `now` is for the mail's date. Put no personal data in it. Raises MailServerUnavailable when it was not accepted.
+    """
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = " ".join(subject.split())[:200]
+    mail["From"] = settings.sender_address
+    mail["To"] = settings.operator_address
+    mail["Date"] = format_datetime(now or Clock().now())
+    mail["Message-ID"] = f"<{uuid.uuid4().hex}@{settings.sender_address.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(text)
+    session = SmtpSession(settings.smtp_url)
+    try:
+        outcome = session.deliver(settings.sender_address, [settings.operator_address], bytes(mail))
+    finally:
+        session.close()
+    if outcome.state != "sent":
+        raise MailServerUnavailable(f"the mail server did not take the operator's mail ({outcome.reason})")

@@ -1,0 +1,234 @@
+"""The sender: takes what is due from the ledger, hands it to the mail server, writes down what became of it.
+
+The promise: a message is handed over at most once unless it is proven not accepted, and none disappears. So every
+group is marked 'handed' on disk before the server sees it, and its results are on disk before the next group goes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from closedloop.clock import Clock
+from closedloop.errors import ClosedLoopError
+from closedloop.ledger import Ledger, delivery
+from closedloop.ledger.delivery import Result
+from closedloop.ledger.rows import chunks
+from closedloop.programme import Survey
+from closedloop.settings import Settings
+from dispatch.lock import sender_lock
+from dispatch.smtp import MailServerUnavailable, Outcome, SmtpSession
+
+if TYPE_CHECKING:
+    from dispatch.rendering import EmailParts
+
+GROUP = 32
+"""Messages under way at once: two commits for each group, and at most so many are uncertain after a crash."""
+MAX_LOST = 5
+"""After so many lost connections in a row the run ends; what is left stays pending."""
+FIRST_RETRY, LAST_RETRY = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+
+Message = Mapping[str, Any]
+Renderer = Callable[..., "EmailParts"]
+
+
+@dataclass
+class SendReport:
+    """What one run did. `deferred` were not accepted now and will be tried again; `held` wait, by reason."""
+
+    sent: int = 0
+    rejected: int = 0
+    uncertain: int = 0
+    deferred: int = 0
+    suppressed: dict[str, int] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    recovered: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def handled(self) -> int:
+        """Messages that were handed over or failed to be."""
+        return self.sent + self.rejected + self.uncertain + self.deferred
+
+
+@dataclass(frozen=True)
+class _Mail:
+    message: Message
+    sender: str
+    recipients: Sequence[str]
+    data: bytes
+
+
+def send_due(
+    ledger: Ledger,
+    settings: Settings,
+    surveys: Iterable[Survey],
+    *,
+    clock: Clock,
+    renderer: Renderer | None = None,
+    limit: int | None = None,
+    progress: Callable[[SendReport], None] | None = None,
+    connections: int = 1,
+    timeout: float = 30.0,
+) -> SendReport:
+    """Send all that is due now, alerts first, at most `limit` messages; `progress` is called after each group.
+
+    First cleans up after a sender that died. `renderer(message, settings=...)` makes the mail; `connections` to the
+    server are used side by side; `timeout` is in seconds per answer. Raises Busy when another sender is at work on
+    this home, MailServerUnavailable when the server cannot be used: all results so far are kept, the rest is pending.
+    """
+    with sender_lock(settings):
+        alone = ledger.engine.dialect.name == "sqlite"
+        began = clock.now()
+        run = _Run(ledger, settings, {survey.id: survey for survey in surveys}, clock, renderer or _render)
+        run.report.recovered = delivery.recover(ledger, now=began, alone=alone)
+        run.sessions = [SmtpSession(settings.smtp_url, timeout=timeout) for _ in range(connections)]
+        try:
+            run.send(limit, progress or (lambda _: None))
+        finally:
+            for session in run.sessions:
+                session.close()
+            run.report.seconds = (clock.now() - began).total_seconds()
+        return run.report
+
+
+class _Run:
+    """One run of the sender."""
+
+    def __init__(
+        self, ledger: Ledger, settings: Settings, surveys: dict[str, Survey], clock: Clock, renderer: Renderer
+    ) -> None:
+        self.ledger, self.settings, self.surveys = ledger, settings, surveys
+        self.clock, self.render = clock, renderer
+        self.owner = uuid.uuid4().hex
+        self.report = SendReport()
+        self.sessions: list[SmtpSession] = []
+        self.lost = 0
+
+    def send(self, limit: int | None, progress: Callable[[SendReport], None]) -> None:
+        for wave in delivery.pending_waves(self.ledger):
+            after: str | None = ""
+            while after is not None:
+                room = delivery.BATCH if limit is None else min(delivery.BATCH, limit - self.report.handled)
+                if room <= 0:
+                    return
+                claimed = delivery.claim(
+                    self.ledger,
+                    wave,
+                    surveys=self.surveys,
+                    settings=self.settings,
+                    owner=self.owner,
+                    now=self.clock.now(),
+                    after=after,
+                    limit=room,
+                )
+                after = claimed.last
+                _add(self.report.suppressed, claimed.suppressed)
+                _add(self.report.held, claimed.held)
+                try:
+                    for group in chunks(claimed.messages, GROUP):
+                        self._send_group(group)
+                        progress(self.report)
+                except BaseException:
+                    delivery.release(self.ledger, owner=self.owner)
+                    raise
+
+    def _send_group(self, group: list[dict[str, Any]]) -> None:
+        self.sessions[0].connect()  # nothing is marked as handed over as long as no one is there to take it
+        mails = self._render_all(group)
+        if not mails:
+            return
+        ours = set(
+            delivery.hand_over(
+                self.ledger, [mail.message["message_id"] for mail in mails], owner=self.owner, now=self.clock.now()
+            )
+        )
+        results, failure = self._transmit([mail for mail in mails if mail.message["message_id"] in ours])
+        self._record(results)
+        if failure is not None:
+            raise failure
+        if self.lost >= MAX_LOST:
+            raise MailServerUnavailable(
+                f"the mail server closed the connection {self.lost} times in a row; what is left stays pending\n"
+                "  what to do: look at the mail server's log, then dispatch again"
+            )
+
+    def _render_all(self, group: list[dict[str, Any]]) -> list[_Mail]:
+        """A message that cannot be rendered is rejected with the reason; the others go on."""
+        mails, refused = [], []
+        for message in group:
+            try:
+                parts = self.render(message, settings=self.settings)
+                data = parts.as_bytes(date=self.clock.now())
+                mails.append(_Mail(message, parts.envelope_from, list(parts.recipients), data))
+            except Exception as error:
+                refused.append(Result(message["message_id"], "rejected", f"cannot be rendered: {_in_words(error)}"))
+        self._record(refused)
+        return mails
+
+    def _transmit(self, mails: list[_Mail]) -> tuple[list[Result], MailServerUnavailable | None]:
+        """Hand the mails over, spread over the connections. Each gives a result, whatever happens."""
+        if len(self.sessions) == 1:
+            parts = [self._transmit_by(self.sessions[0], mails)]
+        else:
+            count = len(self.sessions)
+            with ThreadPoolExecutor(count) as pool:
+                parts = list(pool.map(self._transmit_by, self.sessions, [mails[i::count] for i in range(count)]))
+        failures = [failure for _, failure in parts if failure is not None]
+        return [result for results, _ in parts for result in results], failures[0] if failures else None
+
+    def _transmit_by(
+        self, session: SmtpSession, mails: list[_Mail]
+    ) -> tuple[list[Result], MailServerUnavailable | None]:
+        results: list[Result] = []
+        for number, mail in enumerate(mails):
+            try:
+                if self.lost >= MAX_LOST:
+                    raise MailServerUnavailable("the mail server keeps closing the connection")
+                outcome = session.deliver(mail.sender, mail.recipients, mail.data)
+            except MailServerUnavailable as error:
+                # Not one byte of these was shown to the server.
+                results += [self._result(rest.message, _NOT_TRIED) for rest in mails[number:]]
+                return results, error if self.lost < MAX_LOST else None
+            self.lost = self.lost + 1 if outcome.is_connection_lost else 0
+            results.append(self._result(mail.message, outcome))
+        return results, None
+
+    def _result(self, message: Message, outcome: Outcome) -> Result:
+        retry_at = None
+        if outcome.state == "pending":
+            wait = min(FIRST_RETRY * 2 ** min(message["attempts"], 10), LAST_RETRY)
+            retry_at = None if outcome is _NOT_TRIED else self.clock.now() + wait
+        return Result(message["message_id"], outcome.state, outcome.reason, retry_at)
+
+    def _record(self, results: list[Result]) -> None:
+        if not results:
+            return
+        counts = delivery.record_results(self.ledger, results, owner=self.owner, now=self.clock.now())
+        self.report.sent += counts.get("sent", 0)
+        self.report.rejected += counts.get("rejected", 0)
+        self.report.uncertain += counts.get("uncertain", 0)
+        self.report.deferred += counts.get("pending", 0)
+
+
+_NOT_TRIED = Outcome("pending", "mail server not available")
+
+
+def _render(message: Message, *, settings: Settings) -> EmailParts:
+    from dispatch.rendering import render_alert, render_invitation
+
+    return (render_alert if message["kind"] == "alert" else render_invitation)(message, settings=settings)
+
+
+def _in_words(error: Exception) -> str:
+    """Our own errors name a field and never a value; of others only the kind is safe to keep."""
+    return str(error).splitlines()[0] if isinstance(error, ClosedLoopError) else type(error).__name__
+
+
+def _add(into: dict[str, int], more: Mapping[str, int]) -> None:
+    for name, count in more.items():
+        into[name] = into.get(name, 0) + count
