@@ -134,10 +134,9 @@ def build(
     """Export the ledger, run dbt and all checks, and publish the marts."""
     from orchestration import work
 
-    now = context.clock.now()
     say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
     publication = work.build(
-        context.settings, as_of=as_of or now, known_at=known_at or now, now=context.clock.now, like=like, progress=say
+        context.settings, as_of=as_of, known_at=known_at, now=context.clock.now, like=like, progress=say
     )
     show(
         {"publication_id": publication, "marts": str(context.settings.marts_file)},

@@ -109,24 +109,25 @@ def run_gate(
 def build(
     settings: Settings,
     *,
-    as_of: dt.datetime,
-    known_at: dt.datetime,
+    as_of: dt.datetime | None = None,
+    known_at: dt.datetime | None = None,
     now: Callable[[], dt.datetime],
     like: str | None = None,
     progress: Progress | None = None,
 ) -> str:
     """Export of the ledger, dbt, checks, publication: the whole of it from a shell. Returns the publication's id.
 
-    `like` names a publication whose times and cut are repeated. Raises Refused when a check failed.
+    The two times are the build's start where they are not given. `like` names a publication whose times and cut are repeated. Raises Refused when a check failed.
     """
     from orchestration.dbt import run_dbt
 
     say = progress or (lambda _: None)
     say("preparing the workshop")
+    began = now()
     prepared = (
-        repeat_build(settings, like, now=now())
+        repeat_build(settings, like, now=began)
         if like
-        else start_build(settings, as_of=as_of, known_at=known_at, now=now())
+        else start_build(settings, as_of=as_of or began, known_at=known_at or began, now=began)
     )
     try:
         for gate, step in (("arrived", None), ("dbt", run_dbt), ("sending", None), ("published", None)):
