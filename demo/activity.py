@@ -79,7 +79,7 @@ def strike_deals(dice: Dice, era: Era, accounts: Accounts, contacts: Contacts) -
     """The deal that made each new customer, later ones, and those that prospects did not sign."""
     chance = dice("deals")
     firsts = np.flatnonzero((accounts.customer_since > era.start) & (accounts.customer_since < NEVER))
-    later, moment = _active_accounts(np.array([5.5, 3.4, 2.2])[accounts.tier_before], accounts, era, chance)
+    later, moment = _active_accounts(np.array([8.5, 5.2, 3.2])[accounts.tier_before], accounts, era, chance)
     courted = np.flatnonzero((accounts.customer_since >= NEVER) & ~accounts.partner)
     courted = np.repeat(courted, chance.integers(1, 4, len(courted)))
     account = np.concatenate([firsts, later, courted])
@@ -127,10 +127,10 @@ PRIORITIES = ("Low", "Medium", "High", "Critical")
 
 
 def raise_cases(dice: Dice, era: Era, accounts: Accounts, contacts: Contacts, staff: Staff) -> Cases:
-    """About one case per contact over the era. Support is slow until its reform ten months before the end."""
+    """About two cases per contact over the era. Support is slow until its reform ten months before the end."""
     chance = dice("cases")
     size = np.bincount(contacts.account, minlength=len(accounts))
-    account, created = _active_accounts(1.25 * size, accounts, era, chance)
+    account, created = _active_accounts(2.6 * size, accounts, era, chance)
     created = office_hours(created, chance, latest=era.end - 4 * HOUR)
     contact = contacts.some_of(account, created, chance)
     created = np.maximum(created, contacts.created[contact] + HOUR)
