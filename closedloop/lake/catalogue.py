@@ -86,6 +86,17 @@ CRM_OBJECTS: dict[str, tuple[str, ...]] = {
 """Canonical source columns of each CRM object."""
 
 
+_MOMENTS = "CreatedDate SystemModstamp ClosedDate CompletedDateTime ActivatedDate"
+_DATES = """CustomerSince__c RenewalDate__c CloseDate StartDate__c FinishedDate__c EffectiveDate DeliveredDate__c StartDate
+    EndDate RenewedDate__c ActivityDate InstallDate ConvertedDate SignedUpDate__c Month__c"""
+
+CRM_TIMES: dict[str, Literal["date", "datetime"]] = {
+    **{name: "datetime" for name in _MOMENTS.split()},
+    **{name: "date" for name in _DATES.split()},
+}
+"""Canonical columns that hold times. They land as text too: dates as 2026-03-02, moments as 2026-03-02T09:00:00.000Z."""
+
+
 def _text(*names: str) -> dict[str, Kind]:
     return dict.fromkeys(names, "text")
 
@@ -147,6 +158,14 @@ _TABLES: dict[str, dict[str, Kind]] = {
     "responses.imported": _RESPONSES,
     "quarantine.rows": _QUARANTINE,
     **{f"ledger.{name}": columns for name, columns in _LEDGER.items()},
+    # One row per file and object that was taken in: how a file seen before is known, and what freshness is read from.
+    "arrivals.files": {
+        **_text("source", "object", "file", "mode"),
+        **_times("exported_at"),
+        **_text("content_hash", "mapping_hash"),
+        **dict.fromkeys(("rows_read", "loaded", "unchanged", "deleted", "quarantined"), "bigint"),
+        **_text("reasons"),  # JSON: how many rows wait for which reason
+    },
     "definitions.surveys": _text("survey_id", "definition_hash", "definition", "status"),
 }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import EllipsisType
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -43,6 +45,8 @@ PROPERTIES = {
     # Whole batch ids in the files' statistics, so that a search for one batch opens one file.
     "write.metadata.metrics.column._batch_id": "full",
 }
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Other names are written to files in a changed spelling, and DuckDB would not find them."""
 ATTEMPTS = 60
 Result = TypeVar("Result")
 
@@ -84,11 +88,21 @@ class Lake:
         self.close()
 
     # Writing -------------------------------------------------------------------------
-    def append(self, table: str, rows: pa.Table, *, batch_id: str, ingested_at: dt.datetime, source: str) -> int:
+    def append(
+        self,
+        table: str,
+        rows: pa.Table,
+        *,
+        batch_id: str,
+        ingested_at: dt.datetime,
+        source: str,
+        base: int | None | EllipsisType = ...,
+    ) -> int:
         """Adds `rows` in one commit and returns how many; 0 when this batch is already in, or is empty.
 
         Canonical columns take the catalogue's types (times: UTC), all others become text; columns new to the table
-        are added to it. Raises Busy when other writers win for too long.
+        are added to it. With `base` the batch goes onto exactly this snapshot (None: a table without any).
+        Raises Busy when the table has moved on from `base`, or other writers win for too long.
         """
         columns = _columns_of(table)
         if rows.num_rows == 0:
@@ -102,6 +116,9 @@ class Lake:
                     return _append(transaction, _align(rows, columns), batch_id)
             if self._has_batch(current, batch_id):
                 return 0
+            head = current.current_snapshot()
+            if base is not ... and (head.snapshot_id if head else None) != base:
+                raise Busy(f"the lake table {table} has changed since it was read; run this again")
             known = dict.fromkeys(current.schema().column_names, "text") | columns
             aligned = _align(rows, known)
             with current.transaction() as transaction:
@@ -156,11 +173,13 @@ class Lake:
     # Reading -------------------------------------------------------------------------
     def cut(self) -> Cut:
         """The current snapshot of each table."""
-        return {
-            name: snapshot.snapshot_id
-            for name in self.tables()
-            if (table := self._load(name)) is not None and (snapshot := table.current_snapshot()) is not None
-        }
+        return self.cut_of(*self.tables())
+
+    def cut_of(self, *names: str) -> Cut:
+        """The current snapshots of these tables only."""
+        tables = {name: self._load(name) for name in names}
+        heads = {name: table.current_snapshot() for name, table in tables.items() if table is not None}
+        return {name: head.snapshot_id for name, head in heads.items() if head is not None}
 
     def tables(self) -> list[str]:
         """Names of the tables that exist, sorted."""
@@ -296,6 +315,9 @@ def _align(rows: pa.Table, known: Mapping[str, Kind]) -> pa.Table:
     if len({name.lower() for name in names}) < len(names):
         raise ValueError("two columns have the same name but for upper and lower case")
     given = dict(zip(names, rows.columns, strict=True))
+    for name in names:
+        if not COLUMN_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name a column of the lake: only letters, digits and _ can")
     order = [*known, *(name for name in names if name not in known)]
     arrays = [
         _typed(given[name], known.get(name, "text"))
