@@ -61,7 +61,7 @@ NOTICES = {
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> Starlette:
     """The application; it opens the ledger when it starts and commits what waits when it stops."""
-    return _Collector(settings, clock or Clock()).app
+    return _Collector(settings, clock or settings.clock()).app
 
 
 class _Collector:

@@ -1,0 +1,110 @@
+"""The promise: a 2xx means that the answer is on disk, however the server ends and however many answer at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from closedloop.errors import BadInput
+from closedloop.ledger import Ledger
+from closedloop.ledger.answers import invitation
+from closedloop.links import Purpose, sign
+from ingestion.collector.serve import serve
+
+PROGRAM = """
+from pathlib import Path
+import sys
+from closedloop.settings import Settings
+from ingestion.collector.serve import serve
+serve(Settings(home=Path(sys.argv[1]), _env_file=None), 0)
+"""
+
+
+@pytest.fixture
+def server(settings):
+    """The collector as its own process; yields (process, address)."""
+    running = []
+
+    def start() -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-c", PROGRAM, str(settings.home)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        for _ in range(200):
+            try:
+                if httpx.get(address + "/healthz").status_code == 200:
+                    return process, address
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("the collector did not start")
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+
+
+def test_an_acknowledged_answer_survives_kill_9(server, settings, invite) -> None:
+    invited = [invite(f"person{number}", valid_days=36_500) for number in range(8)]
+    process, address = server()
+    with httpx.Client(base_url=address) as client:
+        for number, one in enumerate(invited):
+            token = sign(settings.link_secret, one, Purpose.SURVEY)
+            reply = client.post(f"/s/{token}", data={"score": str(number), "input": "human"})
+            assert reply.status_code == 200
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with Ledger.open(settings) as ledger, ledger.read() as conn:
+        assert [invitation(conn, one).answer.score for one in invited] == list(range(8))
+
+
+def test_fifty_at_once_are_all_stored_in_fewer_commits(server, settings, invite) -> None:
+    invited = [invite(f"person{number}", valid_days=36_500) for number in range(50)]
+    process, address = server()
+
+    async def answer_all() -> list[int]:
+        async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+            tokens = [sign(settings.link_secret, one, Purpose.SURVEY) for one in invited]
+            posts = [client.post(f"/s/{token}", data={"score": str(n % 11), "input": "human"}) for n, token in enumerate(tokens)]
+            return [reply.status_code for reply in await asyncio.gather(*posts)]
+
+    assert asyncio.run(answer_all()) == [200] * 50
+    metrics = httpx.get(address + "/metrics").text
+    commits = int(next(line for line in metrics.splitlines() if line.startswith("closedloop_collector_commits_total")).split()[1])
+    assert commits < 50
+    with Ledger.open(settings) as ledger, ledger.read() as conn:
+        assert [invitation(conn, one).answer.score for one in invited] == [n % 11 for n in range(50)]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=15) in (0, -signal.SIGTERM)
+
+
+def test_what_cannot_be_committed_is_not_acknowledged(client, settings, ledger, invite) -> None:
+    ada = invite("ada")
+    path = f"/s/{sign(settings.link_secret, ada, Purpose.SURVEY)}"
+    with sqlite3.connect(settings.home / "ledger.sqlite") as other:
+        other.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
+    page = client.post(path, data={"score": "9", "input": "human"})
+    assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+    assert "Please try again" in page.text
+    assert client.post(path, data={"score": "9"}, headers={"Accept": "application/json"}).status_code == 503
+    assert client.get(path).status_code == 503
+    assert client.get(f"/o/{sign(settings.link_secret, ada, Purpose.OPEN)}.gif").status_code == 200
+    with sqlite3.connect(settings.home / "ledger.sqlite") as other:
+        other.execute("DROP TRIGGER full")
+    assert client.post(path, data={"score": "9", "input": "human"}).status_code == 200
+
+
+def test_a_port_in_use_is_named(settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BadInput, match="in use") as caught:
+        serve(settings, taken.getsockname()[1])
+    assert "--port" in str(caught.value)

@@ -1,0 +1,53 @@
+"""The alert: who, what, until when, and how to record it."""
+
+from __future__ import annotations
+
+import email
+from email import policy
+
+import pytest
+
+from closedloop.errors import BadInput
+from dispatch.rendering import render_alert
+
+
+def parsed(parts):
+    return email.message_from_bytes(parts.as_bytes(), policy=policy.default)
+
+
+def test_it_says_all_that_is_needed(alert, settings) -> None:
+    parts = render_alert(alert, settings=settings)
+    mail = parsed(parts)
+    text, html = mail.get_body(("plain",)).get_content(), mail.get_body(("html",)).get_content()
+    for part in (text, html):
+        for fact in ("Ada Lovelace", "3 of 10", "Wed 4 March 2026, 09:00 UTC", "Tue 3 March 2026", "ada@customer.example"):
+            assert fact in part
+        assert "closedloop follow-up contacted 0123456789abcdef0123456789abcdef" in part
+    assert "Too <b>slow</b> & nobody called." in text
+    assert "Too &lt;b&gt;slow&lt;/b&gt; &amp; nobody called." in html
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Subject"] == "Ada Lovelace, Acme & Sons gave 3 of 10: please call"
+    assert parts.recipients == ("robin.rep@closedloop.example", "morgan@closedloop.example")
+    assert mail["Cc"] == "morgan@closedloop.example"
+    assert "List-Unsubscribe" not in mail
+
+
+def test_the_warning_says_that_time_runs_out(alert, settings) -> None:
+    alert["payload"]["notice"] = "sla_warning"
+    mail = parsed(render_alert(alert, settings=settings))
+    assert mail["Subject"].startswith("Time is running out")
+    assert "has not been contacted yet" in mail.get_body(("html",)).get_content()
+
+
+def test_little_known_is_enough(alert, settings) -> None:
+    alert["payload"] = {"email": "robin.rep@closedloop.example", "score": 6, "due_at": None}
+    mail = parsed(render_alert(alert, settings=settings))
+    assert "No comment so far." in mail.get_body(("plain",)).get_content()
+    assert mail["Cc"] is None
+
+
+@pytest.mark.parametrize("field", ["contact_name", "account_name"])
+def test_no_name_forges_a_header(alert, settings, field) -> None:
+    alert["payload"][field] = "Ada\r\nBcc: x@evil.example"
+    with pytest.raises(BadInput):
+        render_alert(alert, settings=settings)

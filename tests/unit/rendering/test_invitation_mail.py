@@ -1,0 +1,181 @@
+"""The invitation: eleven buttons, safe headers, readable colours, the same bytes for the same message."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email
+import json
+import re
+from email import policy
+from html.parser import HTMLParser
+
+import pytest
+
+from closedloop.errors import BadInput
+from closedloop.links import read
+from dispatch.rendering import EmailParts, render_invitation
+
+WHEN = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
+
+
+class Links(HTMLParser):
+    """All links and pictures of a page, as a browser sees them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[dict[str, str | None]] = []
+        self.pictures: list[str] = []
+        self.open_tables = 0
+        self.tables_at_score: set[int] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "table":
+            self.open_tables += 1
+        if tag == "a":
+            self.links.append(found)
+            if "?score=" in (found["href"] or ""):
+                self.tables_at_score.add(self.open_tables)
+        if tag == "img":
+            self.pictures.append(found["src"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table":
+            self.open_tables -= 1
+
+
+def parsed(parts: EmailParts) -> email.message.EmailMessage:
+    return email.message_from_bytes(parts.as_bytes(date=WHEN), policy=policy.default)
+
+
+def test_exactly_eleven_score_links_of_this_invitation(message, settings) -> None:
+    parts = render_invitation(message(), settings=settings)
+    html = parsed(parts).get_body(("html",)).get_content()
+    page = Links(html)
+    scores = [link["href"] for link in page.links if "?score=" in link["href"]]
+    assert [int(href.rpartition("=")[2]) for href in scores] == list(range(11))
+    for href in scores:
+        token = re.fullmatch(r"http://127\.0\.0\.1:8080/s/([^/?]+)\?score=\d+", href)
+        assert token
+        assert read(settings.link_secret, token[1], "survey") == message()["invitation_id"]
+    assert page.tables_at_score == {2}, "all buttons stand in the card"
+    assert parts.as_bytes().count(b"?score=") == 11, "the text part links to the page, not to scores"
+
+
+def test_the_trap_is_out_of_sight_and_no_twelfth_score(message, settings) -> None:
+    page = Links(render_invitation(message(), settings=settings).html)
+    [trap] = [link for link in page.links if link["href"].endswith("/more")]
+    assert "display:none" in trap["style"]
+    assert (trap["aria-hidden"], trap["tabindex"]) == ("true", "-1")
+
+
+def test_it_says_who_asks_why_and_how_to_leave(message, settings) -> None:
+    body = parsed(render_invitation(message(first_name="Ada"), settings=settings))
+    for part in (body.get_body(("html",)).get_content(), body.get_body(("plain",)).get_content()):
+        assert "Hello Ada," in part
+        assert "How likely are you to recommend Northwind Cloud to a colleague or friend?" in part
+        assert "because your company recently chose Northwind Cloud" in part
+        assert "/u/" in part
+        assert "Not at all likely" in part
+        assert "Extremely likely" in part
+    assert "/o/" in Links(body.get_body(("html",)).get_content()).pictures[0]
+
+
+def test_headers(message, settings) -> None:
+    mail = parsed(render_invitation(message(), settings=settings))
+    assert mail["List-Unsubscribe"].startswith("<http://127.0.0.1:8080/u/")
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Message-ID"] == "<0123456789abcdef0123456789abcdef@closedloop.example>"
+    assert mail["List-Id"].endswith("<post-close.surveys.closedloop.example>")
+    assert mail["Feedback-ID"] == "post-close:invitation:closedloop"
+    assert mail["From"].addresses[0].display_name == "Customer feedback"
+    assert mail["Reply-To"] is None
+    assert mail["Subject"] == "Sam, one short question from Northwind Cloud"
+
+
+def test_the_same_message_is_the_same_bytes(message, settings) -> None:
+    first, second = (render_invitation(message(), settings=settings).as_bytes(date=WHEN) for _ in range(2))
+    assert first == second
+    from_ledger = message() | {"payload": json.dumps(message()["payload"])}
+    assert render_invitation(from_ledger, settings=settings).as_bytes(date=WHEN) == first
+    assert all(len(line) <= 998 for line in first.split(b"\r\n"))
+    assert b"\n" not in first.replace(b"\r\n", b"")
+
+
+def test_in_the_name_of_the_rep(message, settings) -> None:
+    rep = {"email": {"sender": "rep"}}
+    mail = parsed(render_invitation(message(rep, owner_name="Zoë O'Hara"), settings=settings))
+    [sender] = mail["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == ("Zoë O'Hara via Northwind Cloud", "feedback@closedloop.example")
+    assert mail["Reply-To"].addresses[0].addr_spec == "robin.rep@closedloop.example"
+    assert "Zoë O'Hara, Northwind Cloud" in mail.get_body(("plain",)).get_content()
+    nobody = parsed(render_invitation(message(rep, owner_name="", owner_email=""), settings=settings))
+    assert nobody["From"].addresses[0].display_name == "Customer feedback"
+
+
+def test_without_a_first_name(message, settings) -> None:
+    mail = parsed(render_invitation(message(first_name="", contact_name=""), settings=settings))
+    assert mail["Subject"] == "One short question from Northwind Cloud"
+    assert "Hello," in mail.get_body(("plain",)).get_content()
+
+
+HOSTILE = ["<script>alert(1)</script>", "{{ 7 * 7 }}", "{% raw %}", "\ue000survey\ue001", '"><img src=x>', "Ünï 名前 🎉", "a" * 300]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_stay_names(message, settings, name) -> None:
+    mail = parsed(render_invitation(message(first_name=name, contact_name=name, company=name), settings=settings))
+    html = mail.get_body(("html",)).get_content()
+    page = Links(html)
+    assert len([link for link in page.links if "?score=" in link["href"]]) == 11
+    assert len(page.pictures) == 1
+    assert "<script" not in html
+    assert "49" not in mail["Subject"]
+    assert name in mail.get_body(("plain",)).get_content()
+    assert len(mail["To"].addresses) == 1
+
+
+FORGED = ["Ada\r\nBcc: x@evil.example", "Ada\nX: y", "=?utf-8?q?Ada=0D=0ABcc:_x@evil.example?=", "=?utf-8?b?QWRhDQpCY2M6IHhAZXZpbC5leGFtcGxl?=", "Ada\x00Bcc", "Ada\u2028Bcc: x"]
+
+
+@pytest.mark.parametrize("value", FORGED)
+@pytest.mark.parametrize("place", ["contact_name", "first_name", "owner_name", "owner_email", "email"])
+def test_no_value_forges_a_header(message, settings, value, place) -> None:
+    made = message({"email": {"sender": "rep"}}, **{place: value})
+    with pytest.raises(BadInput) as caught:
+        render_invitation(made, settings=settings)
+    assert "evil" not in str(caught.value)
+
+
+def test_a_harmless_encoded_word_is_shown_as_what_it_says(message, settings) -> None:
+    mail = parsed(render_invitation(message(contact_name="=?utf-8?q?Zo=C3=AB?="), settings=settings))
+    assert mail["To"].addresses[0].display_name == "Zoë"
+
+
+@pytest.mark.parametrize("address", ["", "ada", "a@b@c.example", "a b@c.example", "<a@c.example>", "a@c.example, d@e.example", "ä@c.example"])
+def test_what_is_no_address_gets_no_mail(message, settings, address) -> None:
+    with pytest.raises(BadInput):
+        render_invitation(message(email=address), settings=settings)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["{{ first_nam }}", "{{ first_name.__class__ }}", "{{ cycler.__init__.__globals__ }}", "{{ first_name", "{{ 1 / 0 }}", "{% include 'x' %}"],
+)
+def test_a_subject_that_cannot_be_filled_names_the_field(message, settings, subject) -> None:
+    with pytest.raises(BadInput, match="email.subject") as caught:
+        render_invitation(message({"email": {"subject": subject}}), settings=settings)
+    assert "{{ first_name }}" in str(caught.value)
+
+
+def test_a_logo_is_fetched_from_the_web_only(message, settings) -> None:
+    for url, shown in (("https://cdn.example/logo.png", True), ("javascript:alert(1)", False), ("file:///etc/passwd", False)):
+        html = render_invitation(message({"branding": {"logo_url": url}}), settings=settings).html
+        assert (url in html) is shown
+
+
+def test_a_long_question_is_encoded_and_whole(message, settings) -> None:
+    question = "word " * 390
+    mail = parsed(render_invitation(message({"question": {"text": question}}), settings=settings))
+    assert question.strip() in " ".join(mail.get_body(("html",)).get_content().split())
