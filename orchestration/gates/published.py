@@ -36,12 +36,12 @@ MART_COLUMNS: dict[str, str] = {
     "rpt_closed_loop": "period_grain period_start segment segment_value detractors to_follow_up contacted "
     "contacted_within_sla share_within_sla open in_progress closed mean_hours_to_first_contact "
     "median_hours_to_first_contact overdue repeat_detractors repeat_detractor_rate",
-    # These four fix their columns at first publication; the dbt contract enforces them.
-    "rpt_goals": "",
-    "rpt_benchmarks": "",
-    "rpt_themes": "",
-    "rpt_fatigue": "",
-    "rpt_quarantine": "source object file line field reason",
+    "rpt_goals": "scope survey_type segment segment_value period_grain period_start target_nps actual_nps nps_low nps_high "
+    "responses gap is_on_track verdict",
+    "rpt_benchmarks": "survey_type industry benchmark_quarter source median_nps top_quartile_nps own_nps own_responses position",
+    "rpt_themes": "survey_type period_grain period_start theme mentions promoters passives detractors comments share",
+    "rpt_fatigue": "period_grain period_start contacts_asked asked_once asked_twice asks most_asks contacts_answered",
+    "rpt_quarantine": "row_key source object file line field reason problem remedy quarantined_at",
     "publication_audit": "publication_id build_id as_of known_at definitions_hash code_version checks_passed published_at",
 }
 
