@@ -1,7 +1,8 @@
 {#
     Net Promoter Score and its uncertainty. p, a, d are counts of promoters, passives and detractors, n their sum.
     Interval: adjusted Wald, 3/4 added to p and d and 3/2 to a (Rocks, "Interval Estimation for the Net Promoter
-    Score", The American Statistician 2016). The headline stays the raw score.
+    Score", The American Statistician 2016). The headline stays the raw score. Numbers are rounded to six decimals, so that
+    both engines show the same.
 #}
 
 {# The only SQL home of the bands; closedloop.programme.band_of is its twin. #}
@@ -14,7 +15,7 @@
 {%- endmacro %}
 
 {# Raw score on -100..100; null where nobody answered. #}
-{% macro nps(p, d, n) %}(cast(100 as double) * ({{ p }} - {{ d }}) / nullif({{ n }}, 0)){% endmacro %}
+{% macro nps(p, d, n) %}round(cast(100 as double) * ({{ p }} - {{ d }}) / nullif({{ n }}, 0), 6){% endmacro %}
 
 {# Centre of the interval on -1..1, and the variance of one answer round it. #}
 {% macro nps_centre(p, d, n) %}(({{ p }} - {{ d }}) / (cast({{ n }} as double) + 3)){% endmacro %}
@@ -26,8 +27,12 @@
 {%- endmacro %}
 
 {# Ends of the 95 % interval on -100..100, clipped. #}
-{% macro nps_low(p, d, n) %}greatest(cast(-100 as double), 100 * ({{ nps_centre(p, d, n) }} - {{ nps_half_width(p, d, n) }})){% endmacro %}
-{% macro nps_high(p, d, n) %}least(cast(100 as double), 100 * ({{ nps_centre(p, d, n) }} + {{ nps_half_width(p, d, n) }})){% endmacro %}
+{% macro nps_low(p, d, n) -%}
+    round(greatest(cast(-100 as double), 100 * ({{ nps_centre(p, d, n) }} - {{ nps_half_width(p, d, n) }})), 6)
+{%- endmacro %}
+{% macro nps_high(p, d, n) -%}
+    round(least(cast(100 as double), 100 * ({{ nps_centre(p, d, n) }} + {{ nps_half_width(p, d, n) }})), 6)
+{%- endmacro %}
 
 {#
     Two-sided p-value of a standard normal z. Error function by Abramowitz and Stegun 7.1.26, absolute error below

@@ -23,15 +23,15 @@ compared as (
 
     select
         *,
-        nps - previous_nps as change,
-        (
+        round(nps - previous_nps, 6) as change,
+        round((
             {{ nps_centre('promoters', 'detractors', 'responses') }}
             - {{ nps_centre('previous_promoters', 'previous_detractors', 'previous_responses') }}
         ) / sqrt(
             {{ nps_variance('promoters', 'detractors', 'responses') }} / (responses + 3)
             + {{ nps_variance('previous_promoters', 'previous_detractors', 'previous_responses') }}
                 / (previous_responses + 3)
-        ) as z
+        ), 6) as z
     from sequenced
 
 ),
@@ -40,7 +40,7 @@ tested as (
 
     select
         *,
-        {{ normal_p_value('z') }} as p_value
+        round({{ normal_p_value('z') }}, 6) as p_value
     from compared
 
 ),
