@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 
 from closedloop.ledger import Ledger
+from closedloop.ledger.followups import due_followups, unwarned
 from closedloop.ledger.messages import visible
-from closedloop.ledger.schema import actions, answers, events, followups, messages, publications, wave_approvals
-from closedloop.programme.rules import Band, band_of
+from closedloop.ledger.schema import events, messages, publications, wave_approvals
+from dispatch.followup import LATE_HOURS, WARN_HOURS
 
 LISTED = 5_000
 """So many ids go into the name of a piece of work; beyond them the count tells two apart."""
-DETRACTOR_SCORES = tuple(score for score in range(11) if band_of(score) is Band.DETRACTOR)
 
 
 @dataclass(frozen=True)
@@ -66,39 +66,14 @@ def _waves_for_approval(size: int) -> Select[tuple[str]]:
 
 def answers_to_follow_up(ledger: Ledger) -> Waiting | None:
     """Human answers of detractors that nobody was told of yet."""
-    wanted = (answers.c.judged == "human", ~answers.c.followed_up, answers.c.score.in_(DETRACTOR_SCORES))
-    with ledger.read() as conn:
-        parts = conn.execute(
-            select(answers.c.invitation_id, answers.c.version)
-            .where(*wanted)
-            .order_by(answers.c.invitation_id)
-            .limit(LISTED)
-        ).all()
+    parts = sorted((row["invitation_id"], row["version"]) for row in due_followups(ledger))
     return Waiting(len(parts), name_of(parts)) if parts else None
 
 
-WARN_AHEAD = dt.timedelta(hours=6)
-
-
-def clocks_about_to_run_out(ledger: Ledger, *, now: dt.datetime, ahead: dt.timedelta = WARN_AHEAD) -> Waiting | None:
-    """Follow-ups without a first contact whose SLA ends within `ahead`, and whose assignee was not warned yet."""
-    warned = select(actions.c.invitation_id).where(
-        actions.c.invitation_id == followups.c.invitation_id, actions.c.action == "sla_warning"
-    )
-    with ledger.read() as conn:
-        parts = conn.execute(
-            select(followups.c.invitation_id, followups.c.due_at)
-            .where(
-                followups.c.first_contact_at.is_(None),
-                followups.c.status != "closed",
-                followups.c.due_at > now,
-                followups.c.due_at <= now + ahead,
-                ~warned.exists(),
-            )
-            .order_by(followups.c.invitation_id)
-            .limit(LISTED)
-        ).all()
-    return Waiting(len(parts), name_of(row[0] for row in parts)) if parts else None
+def clocks_about_to_run_out(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
+    """Follow-ups that the warning is for and that have had none."""
+    rows = unwarned(ledger, before=now + dt.timedelta(hours=WARN_HOURS), after=now - dt.timedelta(hours=LATE_HOURS))
+    return Waiting(len(rows), name_of(sorted(row["invitation_id"] for row in rows))) if rows else None
 
 
 def news_for_the_marts(ledger: Ledger) -> Waiting | None:

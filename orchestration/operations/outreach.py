@@ -102,11 +102,15 @@ def imported_responses(
     began = time.monotonic()
     with failures_told_apart():
         report = work.ingest_responses(platform.settings, Path(config.file), now=platform.now())
-    found = counts(report)
-    if found.get("quarantined"):
+    for warning in report.warnings:
+        context.log.warning(str(warning))
+    if report.new_in_quarantine:
         context.log_event(
-            AssetMaterialization(names.lake_key(names.QUARANTINE), metadata={"quarantined": found["quarantined"]})
+            AssetMaterialization(
+                names.lake_key(names.QUARANTINE), metadata={"new_rows": report.new_in_quarantine, **report.reasons}
+            )
         )
+    found = {name: count for name, count in report.as_dict().items() if isinstance(count, int)}
     return MaterializeResult(metadata={**found, "seconds": round(time.monotonic() - began, 2)})
 
 

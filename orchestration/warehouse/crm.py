@@ -4,7 +4,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagster import AssetExecutionContext, AssetSpec, Config, MaterializeResult, ResourceParam, multi_asset
+from dagster import (
+    AssetExecutionContext,
+    AssetMaterialization,
+    AssetSpec,
+    Config,
+    MaterializeResult,
+    ResourceParam,
+    multi_asset,
+)
 from pydantic import Field
 
 from orchestration.common import catalogue as names
@@ -55,15 +63,24 @@ def ingest_crm(
             progress=None if platform.quiet else context.log.info,
         )
     seconds = round(time.monotonic() - began, 1)
+    for fault in [*report.errors, *report.warnings]:
+        context.log.warning(str(fault))
+    if report.new_in_quarantine:
+        context.log_event(
+            AssetMaterialization(
+                names.lake_key(names.QUARANTINE),
+                metadata={"new_rows": report.new_in_quarantine, **report.quarantined},
+            )
+        )
     for name, found in report.objects.items():
-        if found.seen or found.deleted:
+        if found.rows_read or found.deleted:
             yield MaterializeResult(
                 asset_key=names.lake_key(f"crm.{name}"),
                 metadata={
                     "loaded": found.loaded,
                     "unchanged": found.unchanged,
                     "deleted": found.deleted,
-                    "quarantined": sum(found.quarantined.values()),
+                    "quarantined": found.in_quarantine,
                     "seconds_of_the_whole_ingest": seconds,
                 },
             )

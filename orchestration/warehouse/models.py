@@ -7,11 +7,13 @@ import duckdb
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MetadataValue, Output, ResourceParam
 from dagster_dbt import dbt_assets
 
+from closedloop.ledger import Ledger
+from closedloop.ledger.builds import get_publication
 from closedloop.settings import Settings
+from orchestration import dbt
 from orchestration.common.failures import RETRIES, failures_told_apart
 from orchestration.common.platform import Platform
 from orchestration.dagster_home import POOL
-from orchestration.dbt import record_dbt_results, target_dir
 from orchestration.warehouse.project import Translator
 
 
@@ -29,13 +31,21 @@ def models(manifest: Mapping[str, Any]) -> AssetsDefinition:
         with failures_told_apart():
             build = current_build(settings)
             claim_workshop(settings, build["build_id"])
-            found = dbt_events.build(
+            found = dbt.build(
                 settings,
-                target_dir(settings),
+                dbt.target_dir(settings),
                 selection=dbt_events.selection_of(context, manifest, translator),
                 quiet=platform.quiet,
             )
-            passed = record_dbt_results(settings, build["build_id"], found.results, found.manifest, now=platform.now())
+            passed = not found.failed
+            if is_published(settings, build["build_id"]):
+                # What was published stays as it was checked; this changes the workshop only.
+                context.log.info("this build is published already; publish a change by a new build")
+            else:
+                # Of a part of the models, the others count as not run: such a build is never published.
+                passed = dbt.record_dbt_results(
+                    settings, build["build_id"], found.results, found.manifest, now=platform.now()
+                )
             counts = row_counts(settings)
         for event in dbt_events.dagster_events(found, context=context, manifest=manifest, translator=translator):
             if isinstance(event, Output):
@@ -54,6 +64,12 @@ def models(manifest: Mapping[str, Any]) -> AssetsDefinition:
             )
 
     return dbt_build
+
+
+def is_published(settings: Settings, build_id: str) -> bool:
+    """Whether readers see, or saw, this build."""
+    with Ledger.open(settings) as ledger:
+        return get_publication(ledger, build_id) is not None
 
 
 def row_counts(settings: Settings) -> dict[str, int]:

@@ -19,9 +19,7 @@ from closedloop.lake import Lake
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
-from orchestration import gates, work
-from orchestration.dbt import target_dir
-from orchestration.warehouse import dbt_events
+from orchestration import dbt, gates, work
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def build_day(
             workshop.open_workshop(lake, build, place.warehouse_file, marts)
         kept_home = os.environ.get("CLOSEDLOOP_HOME")
         try:
-            failed = list(dbt_events.build(place, target_dir(place), quiet=quiet).failed)
+            failed = dbt.build(place, dbt.target_dir(place), quiet=quiet).failed
         finally:
             os.environ["CLOSEDLOOP_HOME"] = kept_home or str(settings.home.resolve())
         if not failed:

@@ -12,7 +12,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from closedloop.settings import REPO, Settings
 from orchestration.common.catalogue import ANALYSTS
-from orchestration.dbt import target_dir
+from orchestration.dbt import parse, target_dir
 
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
 _LAYERS = {"staging": "staging", "intermediate": "intermediate", "marts": "marts"}
@@ -22,8 +22,6 @@ def load_manifest(settings: Settings) -> dict[str, Any]:
     """The manifest of the project as it now stands in the files. Raises DbtFailed when they cannot be read."""
     path = target_dir(settings) / "manifest.json"
     if not path.exists() or path.stat().st_mtime < newest_change():
-        from orchestration.warehouse.dbt_events import parse
-
         parse(settings, target_dir(settings))
     return json.loads(path.read_text())
 

@@ -79,8 +79,8 @@ def start_build(
         else:
             build = work.start_build(
                 settings,
-                as_of=platform.time(config.as_of, field="as_of"),
-                known_at=platform.time(config.known_at, field="known_at"),
+                as_of=platform.time(config.as_of, field="as_of") if config.as_of else now,
+                known_at=platform.time(config.known_at, field="known_at") if config.known_at else now,
                 now=now,
             )
     for table in (*names.LEDGER_TABLES, names.DEFINITIONS):
