@@ -176,9 +176,9 @@ def _warning(row: Mapping[str, Any], settings: Settings, now: dt.datetime) -> di
 def _same_assignee(row: Mapping[str, Any], payload: Mapping[str, Any], settings: Settings) -> Assignee:
     """The assignee as recorded when the follow-up was opened."""
     rule = row["assignment_rule"]
-    if prefix := _PREFIX.get(rule.removeprefix("fallback_")):
-        if email := payload.get(f"{prefix}_email"):
-            return Assignee(row["assignee_id"], payload.get(f"{prefix}_name") or "", email, rule)
+    prefix = _PREFIX.get(rule.removeprefix("fallback_"))
+    if prefix and (email := payload.get(f"{prefix}_email")):
+        return Assignee(row["assignee_id"], payload.get(f"{prefix}_name") or "", email, rule)
     return Assignee(row["assignee_id"], "", settings.operator_address, rule)
 
 

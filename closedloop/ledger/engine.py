@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from closedloop.errors import BadInput, Busy, Refused
 from closedloop.settings import Settings
@@ -178,8 +178,11 @@ def _version(engine: Engine) -> str | None:
             field="CLOSEDLOOP_LEDGER_URL",
             remedy="see that the server runs and the address is right, or that the file can be written",
         ) from None
-    except sqlite3.DatabaseError as error:
-        raise Refused(f"the ledger file is damaged or not a database ({error})") from None
+    except DatabaseError as error:
+        raise Refused(
+            f"the ledger is damaged, or no database ({_first_line(error)})\n"
+            "  what to do: move the file away and restore a backup"
+        ) from None
     from closedloop.ledger.schema import metadata
 
     if taken := sorted(tables & set(metadata.tables)):  # the lake's catalogue may live beside the ledger
@@ -194,5 +197,5 @@ def _sqlite_tables(conn: Connection) -> set[str]:
     return set(conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
 
 
-def _first_line(error: OperationalError) -> str:
+def _first_line(error: DatabaseError) -> str:
     return str(error.orig).strip().splitlines()[0]

@@ -182,6 +182,7 @@ def _begin(ledger: Ledger, evaluation_id: str, chunk: int) -> str:
     """Make this process the one that stages; what others left is removed. Returns its token."""
     token = uuid.uuid4().hex
     with ledger.write() as conn:
+        serialise(conn, "stage")
         _not_sealed(conn, evaluation_id)
         conn.execute(update(stagings).values(token=_VOID))
         conn.execute(delete(stagings).where(stagings.c.evaluation_id == evaluation_id))
@@ -216,5 +217,6 @@ def _remove(ledger: Ledger, evaluation_id: str, chunk: int) -> None:
         removed = 1
         while removed:
             with ledger.write() as conn:
+                _token(conn, evaluation_id)  # held, so that no seal can count rows while they go
                 _not_sealed(conn, evaluation_id)
                 removed = conn.execute(delete(table).where(key.in_(some))).rowcount
