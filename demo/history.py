@@ -273,8 +273,6 @@ def _decisions(letters: list[dict], due: Candidates, failed: np.ndarray, as_of: 
         against = [RULES[place].value for place in np.flatnonzero(failed[row])]
         yield {
             **letter,
-            "trigger_event": EVENTS[due.event[row]].value,
-            "trigger_record_id": due.records[row],
             "due_at": moment(int(due.due[row])),
             "decision": "skip" if against else "ask",
             "deciding_rule": against[0] if against else Rule.PASSED.value,

@@ -15,7 +15,7 @@ from demo.company import Company
 from demo.crm_people import email_of
 from demo.names import FIRST_NAMES, LAST_NAMES
 from demo.people import LANGUAGES, ZONES
-from demo.rounds import Candidates
+from demo.rounds import EVENTS, Candidates
 
 
 class Letters:
@@ -26,7 +26,7 @@ class Letters:
         self.definitions = {survey.id: survey.model_dump(mode="json") for survey in surveys}
 
     def of_round(self, due: Candidates, as_of: int) -> list[dict[str, Any]]:
-        """The ids that decision, message and events of each candidate share; `email` and `trigger` for the payload."""
+        """The ids that decision, message and events of each candidate share, and what the payload needs."""
         contacts = self.company.contacts
         day = datetime.fromtimestamp(as_of, UTC).date().isoformat()
         emails = email_of(self.company.accounts, contacts, due.contact).to_pylist()
@@ -44,6 +44,7 @@ class Letters:
                     "survey_id": survey_id,
                     "wave_id": f"{survey_id}:{day}",
                     "email": emails[row],
+                    "trigger_event": EVENTS[due.event[row]].value,
                     "trigger_record_id": due.records[row],
                 }
             )
@@ -65,7 +66,7 @@ class Letters:
             "contact_name": f"{first} {last}",
             "company": survey.company,
             "survey_type": survey.type,
-            "trigger_event": survey.triggers[0].event.value,
+            "trigger_event": letter["trigger_event"],
             "trigger_record_id": letter["trigger_record_id"],
             **self._staff("owner", owner),
             **self._staff("manager", int(company.staff.manager[owner])),
