@@ -147,7 +147,9 @@ def test_eleven_buttons_that_a_thumb_can_hit(browser, stage, scheme) -> None:
         page.goto(address)
         for width in (320, 375, 768, 1280):
             page.set_viewport_size({"width": width, "height": 800})
-            boxes = page.eval_on_selector_all(".score", "found => found.map(one => one.getBoundingClientRect().toJSON())")
+            boxes = page.eval_on_selector_all(
+                ".score", "found => found.map(one => one.getBoundingClientRect().toJSON())"
+            )
             assert len({(round(box["left"]), round(box["top"])) for box in boxes}) == len(boxes) == 11
             for box in boxes:
                 assert min(box["width"], box["height"]) >= (44 if width >= 375 else 36)

@@ -75,12 +75,17 @@ def test_fifty_at_once_are_all_stored_in_fewer_commits(server, settings, invite)
     async def answer_all() -> list[int]:
         async with httpx.AsyncClient(base_url=address, timeout=30) as client:
             tokens = [sign(settings.link_secret, one, Purpose.SURVEY) for one in invited]
-            posts = [client.post(f"/s/{token}", data={"score": str(n % 11), "input": "human"}) for n, token in enumerate(tokens)]
+            posts = [
+                client.post(f"/s/{token}", data={"score": str(n % 11), "input": "human"})
+                for n, token in enumerate(tokens)
+            ]
             return [reply.status_code for reply in await asyncio.gather(*posts)]
 
     assert asyncio.run(answer_all()) == [200] * 50
     metrics = httpx.get(address + "/metrics").text
-    commits = int(next(line for line in metrics.splitlines() if line.startswith("closedloop_collector_commits_total")).split()[1])
+    commits = int(
+        next(line for line in metrics.splitlines() if line.startswith("closedloop_collector_commits_total")).split()[1]
+    )
     assert commits < 50
     with Ledger.open(settings) as ledger, ledger.read() as conn:
         assert [invitation(conn, one).answer.score for one in invited] == [n % 11 for n in range(50)]

@@ -43,7 +43,13 @@ def test_an_envelope_header_from_outside_counts_for_nothing(tmp_path, forged) ->
 
 
 def test_strange_mails_are_kept_and_shown(tmp_path) -> None:
-    strange = [b"", b"\r\n", b"no header at all", b"Subject: =?utf-8?b?broken\r\nFrom: <<>\r\n\r\n\xff\xfe", b"Content-Type: text/html; charset=nope\r\n\r\n<p>x"]
+    strange = [
+        b"",
+        b"\r\n",
+        b"no header at all",
+        b"Subject: =?utf-8?b?broken\r\nFrom: <<>\r\n\r\n\xff\xfe",
+        b"Content-Type: text/html; charset=nope\r\n\r\n<p>x",
+    ]
     with MailSink(tmp_path / "mailbox", port=0) as sink:
         for data in strange:
             send(sink.port, ["b@x.example"], data)

@@ -72,8 +72,8 @@ def test_filter_and_pages(viewer, send) -> None:
     for number in range(PAGE_SIZE + 3):
         send(f"p{number}@x.example", b"Subject: s\r\n\r\nx")
     assert "Page 1 of 2" in viewer.get("/").text
-    assert viewer.get("/?page=2").text.count('<li>') == 3
+    assert viewer.get("/?page=2").text.count("<li>") == 3
     assert viewer.get("/?page=99999999999").status_code == 200
-    assert viewer.get("/?to=P7@").text.count('<li>') == 1
+    assert viewer.get("/?to=P7@").text.count("<li>") == 1
     assert "No mail went to" in viewer.get("/?to=nobody").text
     assert "<script>" not in viewer.get("/?to=<script>").text

@@ -20,7 +20,13 @@ def test_it_says_all_that_is_needed(alert, settings) -> None:
     mail = parsed(parts)
     text, html = mail.get_body(("plain",)).get_content(), mail.get_body(("html",)).get_content()
     for part in (text, html):
-        for fact in ("Ada Lovelace", "3 of 10", "Wed 4 March 2026, 09:00 UTC", "Tue 3 March 2026", "ada@customer.example"):
+        for fact in (
+            "Ada Lovelace",
+            "3 of 10",
+            "Wed 4 March 2026, 09:00 UTC",
+            "Tue 3 March 2026",
+            "ada@customer.example",
+        ):
             assert fact in part
         assert "closedloop follow-up contacted 0123456789abcdef0123456789abcdef" in part
     assert "Too <b>slow</b> & nobody called." in text

@@ -120,7 +120,15 @@ def test_without_a_first_name(message, settings) -> None:
     assert "Hello," in mail.get_body(("plain",)).get_content()
 
 
-HOSTILE = ["<script>alert(1)</script>", "{{ 7 * 7 }}", "{% raw %}", "\ue000survey\ue001", '"><img src=x>', "Ünï 名前 🎉", "a" * 300]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "\ue000survey\ue001",
+    '"><img src=x>',
+    "Ünï 名前 🎉",
+    "a" * 300,
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -136,7 +144,14 @@ def test_hostile_names_stay_names(message, settings, name) -> None:
     assert len(mail["To"].addresses) == 1
 
 
-FORGED = ["Ada\r\nBcc: x@evil.example", "Ada\nX: y", "=?utf-8?q?Ada=0D=0ABcc:_x@evil.example?=", "=?utf-8?b?QWRhDQpCY2M6IHhAZXZpbC5leGFtcGxl?=", "Ada\x00Bcc", "Ada\u2028Bcc: x"]
+FORGED = [
+    "Ada\r\nBcc: x@evil.example",
+    "Ada\nX: y",
+    "=?utf-8?q?Ada=0D=0ABcc:_x@evil.example?=",
+    "=?utf-8?b?QWRhDQpCY2M6IHhAZXZpbC5leGFtcGxl?=",
+    "Ada\x00Bcc",
+    "Ada\u2028Bcc: x",
+]
 
 
 @pytest.mark.parametrize("value", FORGED)
@@ -153,7 +168,9 @@ def test_a_harmless_encoded_word_is_shown_as_what_it_says(message, settings) -> 
     assert mail["To"].addresses[0].display_name == "Zoë"
 
 
-@pytest.mark.parametrize("address", ["", "ada", "a@b@c.example", "a b@c.example", "<a@c.example>", "a@c.example, d@e.example", "ä@c.example"])
+@pytest.mark.parametrize(
+    "address", ["", "ada", "a@b@c.example", "a b@c.example", "<a@c.example>", "a@c.example, d@e.example", "ä@c.example"]
+)
 def test_what_is_no_address_gets_no_mail(message, settings, address) -> None:
     with pytest.raises(BadInput):
         render_invitation(message(email=address), settings=settings)
@@ -161,7 +178,14 @@ def test_what_is_no_address_gets_no_mail(message, settings, address) -> None:
 
 @pytest.mark.parametrize(
     "subject",
-    ["{{ first_nam }}", "{{ first_name.__class__ }}", "{{ cycler.__init__.__globals__ }}", "{{ first_name", "{{ 1 / 0 }}", "{% include 'x' %}"],
+    [
+        "{{ first_nam }}",
+        "{{ first_name.__class__ }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ first_name",
+        "{{ 1 / 0 }}",
+        "{% include 'x' %}",
+    ],
 )
 def test_a_subject_that_cannot_be_filled_names_the_field(message, settings, subject) -> None:
     with pytest.raises(BadInput, match="email.subject") as caught:
@@ -170,7 +194,11 @@ def test_a_subject_that_cannot_be_filled_names_the_field(message, settings, subj
 
 
 def test_a_logo_is_fetched_from_the_web_only(message, settings) -> None:
-    for url, shown in (("https://cdn.example/logo.png", True), ("javascript:alert(1)", False), ("file:///etc/passwd", False)):
+    for url, shown in (
+        ("https://cdn.example/logo.png", True),
+        ("javascript:alert(1)", False),
+        ("file:///etc/passwd", False),
+    ):
         html = render_invitation(message({"branding": {"logo_url": url}}), settings=settings).html
         assert (url in html) is shown
 
