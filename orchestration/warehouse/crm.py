@@ -15,9 +15,12 @@ from dagster import (
 )
 from pydantic import Field
 
+from ingestion.sources.report import CrmReport
 from orchestration.common import catalogue as names
 from orchestration.common.failures import RETRIES, failures_told_apart
 from orchestration.common.platform import Platform
+from orchestration.common.sensing import WORK_TAG
+from orchestration.warehouse.drop_folder import export_files, name_of_files, places
 
 
 class CrmExport(Config):
@@ -53,15 +56,26 @@ def ingest_crm(
 
     settings = platform.settings
     folder = Path(config.folder) if config.folder else settings.exports_dir
+    drop = name_of_files(export_files(settings.exports_dir))
     began = time.monotonic()
     with failures_told_apart():
-        report = work.ingest_crm(
-            settings,
-            folder,
-            now=platform.now(),
-            mapping=Path(config.mapping) if config.mapping else None,
-            progress=None if platform.quiet else context.log.info,
-        )
+        # A folder that someone names is taken as it is; the drop folder may hold exports at several levels.
+        reports = [
+            work.ingest_crm(
+                settings,
+                place,
+                now=platform.now(),
+                mapping=Path(config.mapping) if config.mapping else None,
+                progress=None if platform.quiet else context.log.info,
+            )
+            for place in ([folder] if config.folder else places(folder) or [folder])
+        ]
+    report = reports[0]
+    for more in reports[1:]:
+        merge(report, more)
+    if folder.resolve() == settings.exports_dir.resolve():
+        # Tells the sensor that just these files are in the lake, whoever started the run.
+        context.instance.add_run_tags(context.run_id, {WORK_TAG: drop})
     seconds = round(time.monotonic() - began, 1)
     for fault in [*report.errors, *report.warnings]:
         context.log.warning(str(fault))
@@ -84,3 +98,15 @@ def ingest_crm(
                     "seconds_of_the_whole_ingest": seconds,
                 },
             )
+
+
+def merge(report: CrmReport, more: CrmReport) -> None:
+    """Add what a further folder gave."""
+    report.errors += more.errors
+    report.warnings += more.warnings
+    report.new_in_quarantine += more.new_in_quarantine
+    for name, found in more.objects.items():
+        if name in report.objects:
+            report.objects[name].add(found)
+        else:
+            report.objects[name] = found

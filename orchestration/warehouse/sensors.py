@@ -1,7 +1,6 @@
 """What starts by itself in this location: ingest of new exports, builds when there is news, the plan of each morning."""
 
 import time
-from pathlib import Path
 
 from dagster import (
     DefaultScheduleStatus,
@@ -23,6 +22,7 @@ from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform
 from orchestration.common.sensing import request_run, was_done
 from orchestration.common.waiting import Waiting, name_of, news_for_the_marts
+from orchestration.warehouse.drop_folder import export_files, name_of_files
 
 INGEST, BUILD, BUILD_AND_PLAN = "ingest_crm_job", "build_and_publish_job", "build_and_plan_job"
 SETTLED_SECONDS = 20
@@ -50,16 +50,6 @@ def new_exports(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     return request_run(
         context.instance, INGEST, Waiting(len(files), name), nothing="no new export", real_now=Clock().now()
     )
-
-
-def export_files(folder: Path) -> list[Path]:
-    """The files of all exports below a folder."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".csv", ".json"} and path.is_file())
-
-
-def name_of_files(files: list[Path]) -> str:
-    """The same for the same files; their times and sizes stand for what is in them, which may be gigabytes."""
-    return name_of((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
 
 
 @sensor(

@@ -1,0 +1,29 @@
+"""The drop folder of CRM exports: what lies there, and a name for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestration.common.waiting import name_of
+
+
+def export_files(folder: Path) -> list[Path]:
+    """The files of all exports below a folder."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".csv", ".json"} and path.is_file())
+
+
+def name_of_files(files: Iterable[Path]) -> str:
+    """The same for the same files; their times and sizes stand for what is in them, which may be gigabytes."""
+    return name_of((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
+def places(folder: Path) -> list[Path]:
+    """The folders below (or this one) that are exports, or hold exports side by side; those with older files first.
+
+    The ingest looks one level deep. People put an export itself into the drop folder, or a folder of exports.
+    """
+    files = export_files(folder)
+    homes = {path.parent for path in files}
+    found = {home if home == folder or home.parent in homes else home.parent for home in homes}
+    return sorted(found, key=lambda place: min(path.stat().st_mtime for path in files if path.is_relative_to(place)))
