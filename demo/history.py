@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from closedloop.ledger import Ledger
-from closedloop.ledger.history import write_answers, write_followups, write_round
+from closedloop.ledger.history import write_answers, write_events, write_followups, write_round
 from closedloop.ledger.lists import exclude_add, suppress
 from closedloop.programme import Band, Rule, Survey, band_of
 from closedloop.programme.rules import DETRACTOR_MAX
@@ -71,8 +71,11 @@ def write_history(
     moments = moments_of(company, months)
     history.exclude_some(moments[0])
     for number, as_of in enumerate(moments, 1):
-        history.write(as_of)
-        if progress and (number % 13 == 0 or number == len(moments)):
+        history.decide(as_of)
+        if number % 13 and number < len(moments):
+            continue
+        history.flush()
+        if progress:
             progress(f"round {number} of {len(moments)}: {history.report.sent:,} surveys sent so far")
     return history.report
 
@@ -88,6 +91,11 @@ class _History:
         stride = -(-company.size // most_contacts)
         self.reached = np.arange(len(company.accounts)) % stride == 0
         self.letters = Letters(company, self.surveys)
+        # What came of the rounds of a quarter is written together, in the order in which it happened: fewer commits.
+        self.heard: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
+        self.followups: list[dict[str, Any]] = []
+        self.leaving: list[tuple[int, str, str]] = []
         self.definitions_hash = hashlib.sha256("".join(s.definition_hash for s in self.surveys).encode()).hexdigest()
 
     def exclude_some(self, begin: int) -> None:
@@ -105,8 +113,8 @@ class _History:
             )  # fmt: skip
         self.report.excluded = len(some)
 
-    def write(self, as_of: int) -> None:
-        """One round with all that came of it."""
+    def decide(self, as_of: int) -> None:
+        """One round: written are its decisions and messages; what came of them waits for `flush`."""
         due = due_between(self.company, self.surveys, as_of - WEEK, as_of, self.reached)
         failed = failed_rules(self.company, self.surveys, due, self.memory, as_of)
         asked = np.flatnonzero(~failed.any(axis=1))
@@ -125,15 +133,15 @@ class _History:
             },
             decisions=_decisions(letters, due, failed, as_of),
             messages=self._messages(chosen, asks, mails, sealed),
-            events=sorted(_events(chosen, mails), key=lambda row: row["occurred_at"]),
         )
+        self.heard.extend(_events(chosen, mails))
         answers = self._answers(chosen, asks, mails)
         followups = self._followups(
             chosen, asks, mails, {row["invitation_id"] for row in answers if row["followed_up"]}
         )
-        write_answers(self.ledger, answers)
-        write_followups(self.ledger, followups)
-        self._suppress(chosen, mails)
+        self.answers.extend(answers)
+        self.followups.extend(followups)
+        self.leaving.extend(_leaving(chosen, mails))
         report = self.report
         report.rounds += 1
         report.asks += len(asks)
@@ -146,6 +154,17 @@ class _History:
         report.followups_open += sum(
             row.get("first_contact_at") is None and not row.get("outcome") for row in followups
         )
+
+    def flush(self) -> None:
+        """Write what came of the rounds since the last time."""
+        write_events(self.ledger, sorted(self.heard, key=lambda row: row["occurred_at"]))
+        write_answers(self.ledger, sorted(self.answers, key=lambda row: row["submitted_at"]))
+        write_followups(self.ledger, sorted(self.followups, key=lambda row: row["opened_at"]))
+        with self.ledger.write() as conn:
+            for at, key, reason in sorted(self.leaving):
+                suppress(conn, [key], reason, now=moment(at))
+        for waiting in (self.heard, self.answers, self.followups, self.leaving):
+            waiting.clear()
 
     def _messages(self, chosen: list[dict], asks: Candidates, mails: Mails, sealed: int) -> Iterator[dict[str, Any]]:
         planned = moment(sealed)
@@ -237,22 +256,6 @@ class _History:
             )
         return followups
 
-    def _suppress(self, chosen: list[dict], mails: Mails) -> None:
-        """Who unsubscribed or bounced for good gets no more mail."""
-        leaving = [
-            (int(at), letter["person_key"], reason)
-            for reason, moments in (
-                ("unsubscribed", mails.unsubscribed),
-                ("bounced", np.where(mails.is_hard, mails.bounced, NEVER)),
-            )
-            for at, letter in zip(moments, chosen, strict=True)
-            if at < NEVER
-        ]
-        if leaving:
-            with self.ledger.write() as conn:
-                for at, key, reason in sorted(leaving):
-                    suppress(conn, [key], reason, now=moment(at))
-
 
 def moment(seconds: int) -> dt.datetime:
     """Epoch seconds as an aware UTC time."""
@@ -318,3 +321,12 @@ def _events(chosen: list[dict], mails: Mails) -> Iterator[dict[str, Any]]:
             yield happened("clicked", int(mails.clicked[row]), score=int(mails.score[row]), hidden=False)
         if mails.unsubscribed[row] < NEVER:
             yield happened("unsubscribed", int(mails.unsubscribed[row]))
+
+
+def _leaving(chosen: list[dict], mails: Mails) -> Iterator[tuple[int, str, str]]:
+    """Who unsubscribed or bounced for good gets no more mail: when, person key, and why."""
+    hard = np.where(mails.is_hard, mails.bounced, NEVER)
+    for row, letter in enumerate(chosen):
+        for reason, at in (("unsubscribed", mails.unsubscribed[row]), ("bounced", hard[row])):
+            if at < NEVER:
+                yield int(at), letter["person_key"], reason
