@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 
-from closedloop.ledger import Ledger  # noqa: E402
+from closedloop.ledger import Ledger
 
 
 @pytest.fixture(scope="session")
