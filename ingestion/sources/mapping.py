@@ -153,6 +153,10 @@ class Mapping(_Part):
     def files(self) -> set[str]:
         return {part.file for item in self.objects.values() for part in item.parts}
 
+    @property
+    def has_lookups(self) -> bool:
+        return any(field.lookup for item in self.objects.values() for _, field in item.all_fields)
+
     def columns_of(self, file: str) -> set[str]:
         """The columns of a file that some field reads, in lower case."""
         parts = [

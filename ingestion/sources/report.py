@@ -57,6 +57,27 @@ class CrmReport:
     """Person keys of all contacts and leads that do not want mail now: to become suppressions at once."""
     new_in_quarantine: int = 0
 
+    def count(self, report: ObjectReport) -> None:
+        """Adds the rows of one object."""
+        self.objects.setdefault(report.object, ObjectReport(report.object)).add(report)
+
+    def summary(self) -> str:
+        """For people: one line per object, then reasons, warnings and errors."""
+        width = max((len(name) for name in self.objects), default=0)
+        lines = [
+            f"{name:<{width}}  {report.loaded:>9,} loaded  {report.unchanged:>9,} unchanged  {report.deleted:>7,} deleted  "
+            f"{report.in_quarantine:>7,} in quarantine"
+            for name, report in self.objects.items()
+        ]
+        lines += [
+            f"in quarantine: {rows:,} rows of {name}: {reason}"
+            for name, report in self.objects.items()
+            for reason, rows in report.quarantined.items()
+        ]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += [f"error: {error}" for error in self.errors]
+        return "\n".join(lines)
+
     @property
     def total(self) -> ObjectReport:
         """The sum over all objects."""

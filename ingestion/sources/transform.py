@@ -11,6 +11,7 @@ import duckdb
 from closedloop.lake.catalogue import ARRIVAL, CRM_OBJECTS, CRM_STATE
 from ingestion.sources.csvfile import CsvFile
 from ingestion.sources.mapping import ISO, PLACEHOLDER, FieldMap, FilePart, Lookup, Mapping
+from ingestion.sources.series import Series
 
 BLANKS = "' \t\r\n\u00a0'"
 OUTPUT = {"date": "%Y-%m-%d", "datetime": "%Y-%m-%dT%H:%M:%S.%gZ"}
@@ -18,73 +19,82 @@ OUTPUT = {"date": "%Y-%m-%d", "datetime": "%Y-%m-%dT%H:%M:%S.%gZ"}
 
 @dataclass(frozen=True)
 class Mapped:
-    """The rows of an object: table `table` with `_part`, `_line`, `_fault` ('reason|field' or null) and `columns`."""
+    """The rows of an object in a series of exports: `table` with `_export` (the export's number), `_part`, `_line`,
+    `_fault` ('reason|field' or null) and `columns`."""
 
     name: str
     table: str
     columns: tuple[str, ...]
-    files: tuple[CsvFile, ...]
-    """The file of each part."""
+    parts: tuple[Series, ...]
+    """The files of each part."""
 
 
 def map_object(
     con: duckdb.DuckDBPyConnection,
     name: str,
     mapping: Mapping,
-    files: Sequence[CsvFile],
+    series: Sequence[Series],
+    exports: Sequence[int],
     known: Callable[[str], str],
 ) -> Mapped:
-    """Makes the table of an object from the files of its parts. `known` gives the query that lookups read."""
+    """Makes the table of an object from the files of its parts in these exports.
+
+    `known` gives the query of another object's rows, for lookups; with these there may be one export only.
+    """
     item = mapping.objects[name]
     parts = [
-        _part(at, name, part, file, mapping.dates, known)
-        for at, (part, file) in enumerate(zip(item.parts, files, strict=True))
+        _part(at, name, part, files, exports, mapping.dates, known)
+        for at, (part, files) in enumerate(zip(item.parts, series, strict=True))
     ]
     table = f"m_{name}"
     con.execute(f"create or replace table {table} as " + " union all by name ".join(sql for sql, _ in parts))
     columns = tuple(dict.fromkeys(column for _, named in parts for column in named))
     _mark_duplicates(con, table, columns)
-    return Mapped(name, table, columns, tuple(files))
+    return Mapped(name, table, columns, tuple(series))
 
 
-def fields_of(name: str, part: FilePart, file: CsvFile) -> dict[str, FieldMap]:
-    """All fields of a part: those of the mapping, then canonical columns that stand in the file under their own name."""
+def fields_of(name: str, part: FilePart, has: Callable[[str], object]) -> dict[str, FieldMap]:
+    """All fields of a part: those of the mapping, then canonical columns that stand in the file under their own name.
+
+    `has` tells whether the file has a column.
+    """
     own = {
-        column: FieldMap(column=(column,))
-        for column in CRM_OBJECTS[name]
-        if column not in part.fields and file.column(column)
+        column: FieldMap(column=(column,)) for column in CRM_OBJECTS[name] if column not in part.fields and has(column)
     }
     return {**part.fields, **own}
 
 
-def missing_columns(name: str, part: FilePart, file: CsvFile) -> list[tuple[str, str, bool]]:
+def missing_columns(part: FilePart, file: CsvFile) -> list[tuple[str, str, bool]]:
     """(our field, the file's column that is not there, whether no row can do without it)."""
     missing = []
     for field_name, field in part.fields.items():
-        absent = [column for column in field.columns if file.column(column) is None]
+        absent = [column for column in field.columns if not file.has(column)]
         if absent and (field.template is not None or len(absent) == len(field.columns)):
             missing.append((field_name, absent[0], field.required or field_name == "Id"))
-    if part.distinct and file.column(part.distinct) is None:
+    if part.distinct and not file.has(part.distinct):
         missing.append(("Id", part.distinct, True))
-    if "Id" not in part.fields and file.column("Id") is None:
+    if "Id" not in part.fields and not file.has("Id"):
         missing.append(("Id", "Id", True))
     return missing
 
 
 def _part(
-    at: int, name: str, part: FilePart, file: CsvFile, dates: tuple[str, ...], known: Callable[[str], str]
+    at: int,
+    name: str,
+    part: FilePart,
+    file: Series,
+    exports: Sequence[int],
+    dates: tuple[str, ...],
+    known: Callable[[str], str],
 ) -> tuple[str, list[str]]:
     """The query of one part and its columns."""
-    fields = fields_of(name, part, file)
+    fields = fields_of(name, part, file.column)
     plain = {field: spec for field, spec in fields.items() if spec.lookup is None}
     further = _further(name, part, file, fields) if part.further_columns == "keep" else {}
-    source = f"(select * from {file.table})"
+    source = f"select * from {file.table} where _export in ({', '.join(map(str, exports))})"
     if part.distinct:
         key = _clean(str(file.column(part.distinct)))
-        source = (
-            f"(select * from {file.table} where {key} is not null "
-            f"qualify row_number() over (partition by {key} order by _line) = 1)"
-        )
+        source += f" and {key} is not null qualify row_number() over (partition by _export, {key} order by _line) = 1"
     base = ", ".join(
         [f"{_origin(spec, file)} as {quoted(field)}" for field, spec in plain.items()]
         + [f"{_clean(column)} as {quoted(field)}" for field, column in further.items()]
@@ -96,8 +106,8 @@ def _part(
     ordered = sorted(plain.items(), key=lambda entry: entry[0] != "Id")
     fault = _fault([check for field, spec in ordered for check in _checks(field, quoted(field), spec, dates)])
     sql = (
-        f"select {at} as _part, _line, {done}, {fault} as _fault "
-        f"from (select _line, {base} from {source} as raw) as based"
+        f"select _export, {at} as _part, _line, {done}, {fault} as _fault "
+        f"from (select _export, _line, {base} from ({source})) as based"
     )
     for field, spec in fields.items():
         if spec.lookup is not None:
@@ -105,7 +115,7 @@ def _part(
     return sql, [*fields, *further]
 
 
-def _further(name: str, part: FilePart, file: CsvFile, fields: dict[str, FieldMap]) -> dict[str, str]:
+def _further(name: str, part: FilePart, file: Series, fields: dict[str, FieldMap]) -> dict[str, str]:
     """Names for the columns that no field reads; one that is taken, or cannot name a column, is changed a little."""
     used = {column.strip().casefold() for spec in fields.values() for column in spec.columns}
     taken = {column.casefold() for column in (*CRM_OBJECTS[name], *CRM_STATE, *ARRIVAL, *fields)}
@@ -123,7 +133,7 @@ def _further(name: str, part: FilePart, file: CsvFile, fields: dict[str, FieldMa
     return further
 
 
-def _origin(field: FieldMap, file: CsvFile) -> str:
+def _origin(field: FieldMap, file: Series) -> str:
     """The text that a field starts from."""
     if field.value is not None:
         return literal(field.value) if field.value else "cast(null as varchar)"
@@ -135,7 +145,7 @@ def _origin(field: FieldMap, file: CsvFile) -> str:
     return present[0] if len(present) == 1 else f"coalesce({', '.join(present)})"
 
 
-def _template(template: str, file: CsvFile) -> str:
+def _template(template: str, file: Series) -> str:
     """Text with columns in it; empty where one of them is."""
     pieces, end = [], 0
     for match in PLACEHOLDER.finditer(template):
@@ -224,15 +234,15 @@ def _with_lookup(
 
 
 def _mark_duplicates(con: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> None:
-    """Of several rows with one Id the newest stays (by SystemModstamp, then the last in the file)."""
-    twice = f"select Id from {table} where _fault is null group by Id having count(*) > 1"
+    """Of several rows with one Id in an export the newest stays (by SystemModstamp, then the last in the file)."""
+    twice = f"select _export, Id from {table} where _fault is null group by all having count(*) > 1"
     if not con.execute(f"{twice} limit 1").fetchall():
         return
     stamp = '"SystemModstamp"' if "SystemModstamp" in columns else "null"
     con.execute(
         f"update {table} set _fault = 'duplicate_id|Id' where _fault is null and rowid in ("
-        f"select rowid from {table} where _fault is null and Id in ({twice}) "
-        f"qualify row_number() over (partition by Id order by {stamp} desc nulls last, _part, _line desc) > 1)"
+        f"select rowid from {table} where _fault is null and (_export, Id) in ({twice}) qualify row_number() "
+        f"over (partition by _export, Id order by {stamp} desc nulls last, _part desc, _line desc) > 1)"
     )
 
 
