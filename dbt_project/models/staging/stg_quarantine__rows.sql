@@ -24,7 +24,10 @@ ranked as (
         source.problem,
         source.remedy,
         source._ingested_at as quarantined_at,
-        row_number() over (partition by source.row_key order by source._ingested_at, source.line) as occurrence
+        row_number() over (
+            partition by source.row_key
+            order by source._ingested_at, source.line nulls last
+        ) as occurrence
     from source
     cross join context
     where source._ingested_at <= context.known_at

@@ -1,4 +1,4 @@
--- Every answer that was posted: a score, a change of it, a comment added to it. `scored_at` is when its score was given.
+-- Every answer that was posted: a score, a change of it, a comment added to it. `scored_at` is the time of its score.
 with events as (
 
     select * from {{ ref('stg_ledger__events') }} where kind = 'answered'

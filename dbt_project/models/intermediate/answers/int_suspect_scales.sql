@@ -2,7 +2,7 @@
 with answers as (
 
     select * from {{ ref('int_imported_answers') }}
-    where score is not null and scale = '0-10'
+    where score is not null and scale = '0-10' and submitted_at is not null
 
 ),
 
