@@ -46,7 +46,7 @@ class Rates:
     """Of those who answer: the page saw no pointer and no key, so the answer stays provisional."""
     unsubscribed: float = 0.02
     least_detractors: int = 3
-    """Where at least ten answer, so many of them at least are unhappy: else there would be no loop to close."""
+    """So many at least are unhappy, though never over a third of those who answer: else no loop could be closed."""
 
 
 @dataclass(frozen=True)
@@ -227,11 +227,12 @@ def plan_visits(mails: list[SurveyMail], *, seed: int, rates: Rates) -> list[Vis
     ]
     answered = [number for number, visit in enumerate(visits) if visit.score is not None and visit.gesture]
     unhappy = sum(band_of(visits[number].score or 0) is Band.DETRACTOR for number in answered)
-    if len(answered) >= 10 and unhappy < rates.least_detractors:
+    wanted = min(rates.least_detractors, len(answered) // 3)
+    if unhappy < wanted:
         cold = sorted(
             (number for number in answered if (visits[number].score or 0) > 6), key=lambda number: warmth[number]
         )
-        for number, score in zip(cold[: rates.least_detractors - unhappy], (3, 5, 6, 2, 4) * 20, strict=False):
+        for number, score in zip(cold[: wanted - unhappy], (3, 5, 6, 2, 4) * 20, strict=False):
             chance = Random(f"{seed}|{mails[number].message_id}|unhappy")
             comment = write_comment(mails[number].survey_id, Band.DETRACTOR, chance)
             visits[number] = replace(visits[number], score=score, comment=comment)
