@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import uvicorn
-
+from closedloop.serving import listen, run
 from closedloop.settings import Settings
-from dispatch.mailbox.sink import MailSink, listen
+from dispatch.mailbox.sink import MailSink
 from dispatch.mailbox.viewer import create_app
 
 DEFAULT_SMTP_PORT = 25
@@ -24,14 +23,9 @@ def serve_mailbox(
     smtp = urlsplit(settings.smtp_url)
     port = smtp_port if smtp_port is not None else (smtp.port or DEFAULT_SMTP_PORT)
     web = listen(host, http_port, remedy="stop what uses it, or choose another with --port")
-    config = uvicorn.Config(
-        create_app(settings), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=3
-    )
     try:
         with MailSink(settings.mailbox_dir, smtp.hostname or "127.0.0.1", port):
             print(f"mailbox: http://{host}:{web.getsockname()[1]}  (mail to {smtp.hostname}:{port})", flush=True)
-            uvicorn.Server(config).run(sockets=[web])
-    except KeyboardInterrupt:  # uvicorn raises it again once it has stopped
-        pass
+            run(create_app(settings), web)
     finally:
         web.close()

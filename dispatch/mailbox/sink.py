@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mailbox
 import re
 import socket
@@ -12,7 +11,7 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from closedloop.errors import BadInput
+from closedloop.serving import listen
 
 ENVELOPE_TO, ENVELOPE_FROM = "X-Envelope-To", "X-Envelope-From"
 _FORGED = re.compile(rb"(?im)^(?:X-Envelope-To|X-Envelope-From)[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?")
@@ -77,19 +76,3 @@ class _Keeper:
         except OSError as error:
             return f"452 4.3.1 the mail could not be stored ({error.strerror})"
         return "250 2.0.0 stored"
-
-
-def listen(host: str, port: int, *, remedy: str) -> socket.socket:
-    """A bound socket. Raises BadInput naming host and port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(128)  # only now is a port that another server listens on refused
-    except (OSError, OverflowError) as error:
-        sock.close()
-        taken = getattr(error, "errno", None) == errno.EADDRINUSE
-        problem = f"port {port} of {host} is in use" if taken else f"cannot listen on port {port} of {host}"
-        raise BadInput(problem, field="port", remedy=remedy) from None
-    return sock

@@ -96,6 +96,6 @@ def test_sink_and_viewer_run_together_and_stop_when_told(settings) -> None:
                 time.sleep(0.05)
         assert "b@x.example" in page.text
         process.terminate()
-        process.wait(timeout=15)
+        assert process.wait(timeout=15) == 0
     finally:
         process.kill()
