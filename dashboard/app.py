@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 
 import streamlit as st
 
@@ -42,7 +43,8 @@ def main() -> None:
             "`closedloop ingest crm` with your own export and then `closedloop build`. This page appears by itself."
         )
         watch(None)
-    except Unreadable:
+    except Unreadable as error:
+        logging.getLogger("closedloop.dashboard").error("the published file cannot be read: %s", error)
         st.error(
             "**The published file cannot be read.** It may be damaged, or of another version of this program. "
             "Run `closedloop build` to publish again; what was published before is kept beside it in `published/`."
@@ -88,13 +90,17 @@ def choose(publication: Publication) -> Scope:
         period = st.selectbox("Period", publication.periods(), format_func=lambda period: period.label)
         scope = Scope(kind, survey, period)
         segment = st.selectbox(
-            "Segment", [ALL, *publication.segments(scope)], format_func=lambda name: "No segment" if name == ALL else words.readable(name)
+            "Segment",
+            [ALL, *publication.segments(scope)],
+            format_func=lambda name: "No segment" if name == ALL else words.readable(name),
         )
         if segment == ALL:
             return scope
         values = publication.segment_rows(scope, segment)
         labels = dict(zip(values["segment_value"], values["label"], strict=True))
-        value = st.selectbox("Only", [ALL, *labels], format_func=lambda key: "All of them" if key == ALL else labels[key])
+        value = st.selectbox(
+            "Only", [ALL, *labels], format_func=lambda key: "All of them" if key == ALL else labels[key]
+        )
         st.session_state["segment"] = segment
         return scope if value == ALL else Scope(kind, survey, period, segment, value)
 
@@ -105,52 +111,61 @@ def headline(publication: Publication, period: Period) -> None:
     for kind in SURVEY_TYPES:
         scope = Scope(kind, period=period)
         sent = publication.funnel(scope)
-        lines = [f"Response rate {words.percent(sent['responded'], sent['sent'])} of {sent['sent']:,} sent"] if sent else []
+        lines = (
+            [f"Response rate {words.percent(sent['responded'], sent['sent'])} of {sent['sent']:,} sent"] if sent else []
+        )
         cards.append(words.score_card(f"{kind.capitalize()} NPS · {period.label}", publication.nps(scope), lines))
     st.html(f"<div class='cl-cards'>{''.join(cards)}</div>")
 
 
 def trend(publication: Publication, scope: Scope) -> None:
     st.markdown("##### Trend")
-    grain = st.segmented_control("Points by", GRAINS, default="month", format_func=str.capitalize, key="grain") or "month"
+    grain = (
+        st.segmented_control("Points by", GRAINS, default="month", format_func=str.capitalize, key="grain") or "month"
+    )
     rows = publication.trend(scope, grain)
     if rows.empty:
-        st.caption("No answers yet.")
+        say("No answers yet.")
         return
-    st.altair_chart(charts.trend(rows, grain), width="stretch")
+    st.altair_chart(charts.trend(rows, grain), width="stretch", theme=None)
     change = publication.change(scope, grain)
-    st.caption(_verdict(change, grain) + " The band is the 95 % interval; a gap is a period without answers.")
+    say(_verdict(change, grain) + " The band is the 95 % interval; a gap is a period without answers.")
 
 
 def _verdict(change: dict | None, grain: str) -> str:
     """What may be said about the newest move: nothing under three periods."""
     if change is None or change["verdict"] == "too few periods":
         return "No verdict yet: a trend needs three periods."
-    words_of = {"up": "a significant rise", "down": "a significant fall", "no significant change": "no significant change"}
+    words_of = {
+        "up": "a significant rise",
+        "down": "a significant fall",
+        "no significant change": "no significant change",
+    }
     moved = words.points(change["change"])
-    return f"Newest {grain} against the one before: {moved} points, {words_of.get(change['verdict'], change['verdict'])}."
+    return f"The newest {grain} (so far) against the one before: {moved} points, {words_of[change['verdict']]}."
 
 
 def distribution(publication: Publication, scope: Scope) -> None:
     st.markdown("##### Scores")
     row = publication.nps(scope)
     if row is None:
-        st.caption("No answers in this period.")
+        say("No answers in this period.")
         return
-    st.html(f"<div class='{'' if row['is_reportable'] else 'cl-few'}'>{words.bands(row)}</div>")
-    st.caption(f"NPS {words.points(row['nps'])}, 95 % interval {words.interval(row)}, {words.answers(row['responses'])}.")
+    say(f"NPS {words.points(row['nps'])}, 95 % interval {words.interval(row)}, {words.answers(row['responses'])}.")
+    if scope != Scope(scope.survey_type, period=scope.period):  # the headline's card above shows this bar already
+        st.html(f"<div class='{'' if row['is_reportable'] else 'cl-few'}'>{words.bands(row)}</div>")
     rows = publication.distribution(scope)
     if rows is None:
-        st.caption(f"Single scores cannot be picked out by {words.readable(scope.segment).lower()}.")
+        say(f"Single scores cannot be picked out by {words.readable(scope.segment).lower()}.")
     else:
-        st.altair_chart(charts.distribution(rows), width="stretch")
+        st.altair_chart(charts.distribution(rows), width="stretch", theme=None)
 
 
 def funnel(publication: Publication, scope: Scope) -> None:
     st.markdown("##### From mail to answer")
     counts = publication.funnel(scope)
     if counts is None:
-        st.caption("Nothing was sent in this period.")
+        say("Nothing was sent in this period.")
         return
     sent = counts["sent"]
     st.html(
@@ -158,17 +173,19 @@ def funnel(publication: Publication, scope: Scope) -> None:
         + words.meter("Clicked a score", counts["clicked"], sent, TARGETS["clicked"], "sent")
         + words.meter("Answered", counts["responded"], sent, None, "sent: the response rate")
         + words.meter("Completed", counts["completed"], sent, TARGETS["completed"], "sent")
-        + words.meter("Follow-up question answered", counts["completed"], counts["responded"], TARGETS["follow-up"], "answered")
+        + words.meter(
+            "Follow-up question answered", counts["completed"], counts["responded"], TARGETS["follow-up"], "answered"
+        )
     )
     note = f"{counts['bounced']:,} bounced, {counts['unsubscribed']:,} unsubscribed. By day of sending"
-    st.caption(note + (", all segments together." if scope.segment != ALL else "."))
+    say(note + (", all segments together." if scope.segment != ALL else "."))
 
 
 def goals(publication: Publication, scope: Scope) -> None:
     rows = publication.goals(scope.survey_type)
     st.markdown(f"##### Goals {rows[0]['period_start']:%Y}" if rows else "##### Goals")
     if not rows:
-        st.caption("No goal is set for this type of survey.")
+        say("No goal is set for this type of survey.")
         return
     signs = {"on track": "✓", "behind": "✗"}
     st.html(
@@ -178,7 +195,9 @@ def goals(publication: Publication, scope: Scope) -> None:
                 (
                     "" if row["verdict"] in signs else "cl-few",
                     (
-                        "Company" if row["scope"] == "company" else f"{words.readable(row['segment'])}: {row['segment_value']}",
+                        "Company"
+                        if row["scope"] == "company"
+                        else f"{words.readable(row['segment'])}: {row['segment_value']}",
                         words.points(row["target_nps"]),
                         words.points(row["actual_nps"]),
                         f"{row['responses'] or 0:,}",
@@ -197,7 +216,7 @@ def segments(publication: Publication, scope: Scope) -> None:
     names = publication.segments(scope)
     total = publication.nps(Scope(scope.survey_type, scope.survey, scope.period))
     if not names or total is None:
-        st.caption("No answers in this period.")
+        say("No answers in this period.")
         return
     chosen = st.session_state.get("segment", names[0])
     segment = st.selectbox(
@@ -213,7 +232,7 @@ def segments(publication: Publication, scope: Scope) -> None:
         )
     left, right = st.columns(2, gap="large")
     with left:
-        st.altair_chart(charts.segments(rows, total["nps"]), width="stretch")
+        st.altair_chart(charts.segments(rows, total["nps"]), width="stretch", theme=None)
     lines = [("cl-total", ("Total", words.points(total["nps"]), words.interval(total), f"{total['responses']:,}"))]
     lines += [
         (
@@ -225,14 +244,14 @@ def segments(publication: Publication, scope: Scope) -> None:
     with right:
         st.html(words.table((words.readable(segment), "NPS", "95 % interval", "Answers"), lines, numbers=(1, 2, 3)))
     if not rows["is_reportable"].all():
-        st.caption("Grey, and hollow in the chart: too few answers to rely on.")
+        say("Grey, and hollow in the chart: too few answers to rely on.")
 
 
 def follow_up(publication: Publication, period: Period) -> None:
     st.subheader("Closing the loop", anchor=False)
     loop = publication.closed_loop(period)
     if loop is None:
-        st.caption("No detractor needs a follow-up in this period.")
+        say("No detractor needs a follow-up in this period.")
         return
     share = loop["share_within_sla"]
     st.html(
@@ -240,7 +259,7 @@ def follow_up(publication: Publication, period: Period) -> None:
             (
                 ("To follow up", f"{loop['to_follow_up']:,}", "answers of detractors, all surveys"),
                 ("Contacted within the SLA", words.percent(share, 1), "of those contacted or past their time"),
-                ("Waiting past the SLA", f"{loop['overdue']:,}", "nobody has made contact"),
+                ("No contact in time", f"{loop['overdue']:,}", "past their time without a first contact"),
                 ("Time to first contact", words.hours(loop["median_hours_to_first_contact"]), f"median; mean {words.hours(loop['mean_hours_to_first_contact'])}"),
                 ("Status", f"{loop['open']:,} / {loop['in_progress']:,} / {loop['closed']:,}", "open / in progress / closed"),
                 ("Detractor again", words.percent(loop["repeat_detractor_rate"], 1), f"{loop['repeat_detractors']:,} had been one the time before"),
@@ -263,10 +282,14 @@ def follow_up(publication: Publication, period: Period) -> None:
 
 def recent(publication: Publication, scope: Scope) -> None:
     st.subheader("Recent answers", anchor=False)
-    only = st.segmented_control("Show", ["detractor", "passive", "promoter"], format_func=lambda band: f"{words.SIGNS[band]} {words.PLURALS[band]}")
+    only = st.segmented_control(
+        "Show",
+        ["detractor", "passive", "promoter"],
+        format_func=lambda band: f"{words.SIGNS[band]} {words.PLURALS[band]}",
+    )
     rows = publication.recent(scope, category=only)
     if scope.segment != ALL and scope.segment not in SEGMENT_COLUMNS:
-        st.caption(f"Answers of all segments: single ones cannot be picked out by {words.readable(scope.segment).lower()}.")
+        say(f"Answers of all segments: single ones cannot be picked out by {words.readable(scope.segment).lower()}.")
     st.html("".join(words.answer(row) for row in rows) or "<p class='cl-note'>No answers.</p>")
 
 
@@ -281,12 +304,18 @@ def footer(publication: Publication) -> None:
     )
 
 
+def say(text: str) -> None:
+    st.html(words.note(text))
+
+
 def _title(publication: Publication, scope: Scope) -> str:
     name = publication.surveys(scope.survey_type).get(scope.survey, "all headline surveys")
     parts = [f"{scope.survey_type.capitalize()}: {name}", scope.period.label]
     if scope.segment != ALL:
         rows = publication.segment_rows(scope, scope.segment)
-        label = dict(zip(rows["segment_value"], rows["label"], strict=True)).get(scope.segment_value, scope.segment_value)
+        label = dict(zip(rows["segment_value"], rows["label"], strict=True)).get(
+            scope.segment_value, scope.segment_value
+        )
         parts.append(f"{words.readable(scope.segment)} {label}")
     return _plain(" · ".join(parts))
 

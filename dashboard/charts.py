@@ -9,7 +9,7 @@ import pandas as pd
 from closedloop.programme.rules import band_of
 
 COLOURS = {"detractor": "#b8410f", "passive": "#7b818a", "promoter": "#0b63a5"}
-INK, LINE, PALE = "#1c2430", "#0b4f86", "#9aa3ad"
+INK, GREY, LINE, PALE = "#1c2430", "#4d5765", "#0b4f86", "#9aa3ad"
 _BAND_SCALE = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
 _PERIOD_FORMAT = {"week": "%d %b %Y", "month": "%b %Y", "quarter": "Q%q %Y"}
 
@@ -21,7 +21,9 @@ def trend(rows: pd.DataFrame, grain: str) -> alt.LayerChart:
         kind=rows["is_reportable"].map({True: "enough answers", False: "too few answers"}),
     )
     base = alt.Chart(data).encode(
-        x=alt.X("period_start:T", title=None, axis=alt.Axis(format=_PERIOD_FORMAT[grain], labelOverlap=True, tickCount=6)),
+        x=alt.X(
+            "period_start:T", title=None, axis=alt.Axis(format=_PERIOD_FORMAT[grain], labelOverlap=True, tickCount=6)
+        ),
         tooltip=[
             alt.Tooltip("period_start:T", title=grain, format=_PERIOD_FORMAT[grain]),
             alt.Tooltip("nps:Q", title="NPS", format="+.0f"),
@@ -32,7 +34,7 @@ def trend(rows: pd.DataFrame, grain: str) -> alt.LayerChart:
     )
     y = alt.Y("nps:Q", title="NPS", scale=alt.Scale(domain=_room_for(data), nice=True))
     band = base.mark_area(opacity=0.18, color=LINE).encode(y=alt.Y("nps_low:Q", title="NPS"), y2="nps_high:Q")
-    spans = base.mark_rule(opacity=0.45, color=LINE, strokeWidth=2).encode(y="nps_low:Q", y2="nps_high:Q")
+    spans = base.mark_rule(opacity=0.25, color=LINE).encode(y="nps_low:Q", y2="nps_high:Q")
     line = base.mark_line(color=LINE, strokeWidth=2).encode(y=y)
     points = (
         base.transform_filter("isValid(datum.nps)")
@@ -47,7 +49,7 @@ def trend(rows: pd.DataFrame, grain: str) -> alt.LayerChart:
         )
     )
     zero = alt.Chart(pd.DataFrame({"y": [0]})).mark_rule(color=PALE, strokeDash=[4, 3]).encode(y="y:Q")
-    return (zero + band + spans + line + points).properties(height=260, background="transparent")
+    return _plain(zero + band + spans + line + points, 280)
 
 
 def distribution(rows: pd.DataFrame) -> alt.LayerChart:
@@ -61,9 +63,7 @@ def distribution(rows: pd.DataFrame) -> alt.LayerChart:
     bars = base.mark_bar().encode(
         color=alt.Color("band:N", scale=_BAND_SCALE, legend=alt.Legend(title=None, orient="top"))
     )
-    return (bars + base.mark_text(dy=-7, color=INK, fontSize=11).encode(text="responses:Q")).properties(
-        height=260, background="transparent"
-    )
+    return _plain(bars + base.mark_text(dy=-7, color=INK, fontSize=11).encode(text="responses:Q"), 280)
 
 
 def segments(rows: pd.DataFrame, total: float) -> alt.LayerChart:
@@ -83,10 +83,32 @@ def segments(rows: pd.DataFrame, total: float) -> alt.LayerChart:
             scale=alt.Scale(domain=["enough answers", "too few answers"], range=[LINE, "white"]),
             legend=alt.Legend(title=None, orient="top", symbolStrokeColor=LINE),
         ),
-        tooltip=["label:N", alt.Tooltip("nps:Q", title="NPS", format="+.0f"), alt.Tooltip("responses:Q", title="answers")],
+        tooltip=[
+            "label:N",
+            alt.Tooltip("nps:Q", title="NPS", format="+.0f"),
+            alt.Tooltip("responses:Q", title="answers"),
+        ],
     )
     mark = alt.Chart(pd.DataFrame({"total": [total]})).mark_rule(strokeDash=[5, 3], color=INK).encode(x="total:Q")
-    return (mark + spans + points).properties(height=60 + 28 * len(data), background="transparent")
+    return _plain(mark + spans + points, 60 + 28 * len(data))
+
+
+def _plain(chart: alt.LayerChart, height: int) -> alt.LayerChart:
+    """The look that all charts share: labels dark enough to read, few lines."""
+    text = {
+        "labelColor": GREY,
+        "titleColor": GREY,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    }
+    return (
+        chart.properties(height=height, background="transparent")
+        .configure(font="Source Sans Pro, sans-serif")
+        .configure_view(stroke=None)
+        .configure_axis(gridColor="#e6e9ee", domainColor=PALE, tickColor=PALE, **text)
+        .configure_legend(**text)
+    )
 
 
 def _room_for(rows: pd.DataFrame) -> list[float]:

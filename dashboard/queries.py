@@ -51,6 +51,16 @@ class Period:
     start: dt.date | None = None
 
     @property
+    def end(self) -> dt.date | None:
+        """The first day after it."""
+        if self.start is None:
+            return None
+        if self.grain == "week":
+            return self.start + dt.timedelta(days=7)
+        months = self.start.year * 12 + self.start.month - 1 + {"year": 12, "quarter": 3, "month": 1}[self.grain]
+        return dt.date(months // 12, months % 12 + 1, 1)
+
+    @property
     def label(self) -> str:
         if self.start is None:
             return "All time"
@@ -162,15 +172,15 @@ class Publication:
         return [Period(), *(Period(row["period_grain"], row["start"]) for row in rows)]
 
     def segments(self, scope: Scope) -> list[str]:
-        """Names of the segments that have rows for this survey."""
+        """Names of the segments that divide this survey's answers; those of the account first."""
         rows = self._rows(
-            "select distinct segment from marts.rpt_nps "
-            "where survey_type = $type and survey_id = $survey and segment <> 'all' order by segment",
+            "select segment from marts.rpt_nps where survey_type = $type and survey_id = $survey and segment <> 'all' "
+            "group by segment having count(distinct segment_value) > 1",
             type=scope.survey_type,
             survey=scope.survey,
         )
-        names = [row["segment"] for row in rows]
-        return sorted(names, key=lambda name: (name not in SEGMENT_COLUMNS, name))
+        order = {name: place for place, name in enumerate(SEGMENT_COLUMNS)}
+        return sorted((row["segment"] for row in rows), key=lambda name: (order.get(name, len(order)), name))
 
     # Numbers ------------------------------------------------------------------------
     def nps(self, scope: Scope) -> dict[str, Any] | None:
@@ -200,6 +210,11 @@ class Publication:
             **_values(scope),
             grain=grain if grain in GRAINS else "month",
         )
+
+    def telling_grain(self, scope: Scope) -> str:
+        """The month, unless most months have too few answers to rely on."""
+        rows = self.trend(scope, "month")
+        return "month" if rows.empty or rows["is_reportable"].mean() >= 0.5 else "quarter"
 
     def change(self, scope: Scope, grain: str) -> dict[str, Any] | None:
         """The newest comparison of a period with the one before, with its verdict; for a whole survey only."""
@@ -263,9 +278,7 @@ class Publication:
     # Work ---------------------------------------------------------------------------
     def closed_loop(self, period: Period) -> dict[str, Any] | None:
         """Follow-ups of all surveys whose answer came in the period."""
-        rows = self._rows(
-            f"select * from marts.rpt_closed_loop where segment = 'all' and {_PERIOD}", **_period(period)
-        )
+        rows = self._rows(f"select * from marts.rpt_closed_loop where segment = 'all' and {_PERIOD}", **_period(period))
         return rows[0] if rows else None
 
     def waiting(self, limit: int = 8) -> list[dict[str, Any]]:
@@ -288,7 +301,7 @@ class Publication:
             select score, category, comment, submitted_at, coalesce(survey_name, responses.survey_id) as survey, channel,
                 {_CONTACT} as contact, account_name as account, trigger_event, user_name as owner
             from (
-                select * from marts.fct_responses where {_answers_of(scope)} and ($category is null or category = $category)
+                select * from marts.fct_responses where {_answers_of(scope)} and (cast($category as varchar) is null or category = $category)
                 order by submitted_at desc, response_id limit {int(limit)}
             ) as responses
             left join marts.dim_contacts as contacts using (contact_id)
@@ -319,7 +332,7 @@ class Publication:
 
 
 _SCOPE = "survey_type = $type and survey_id = $survey and segment = $segment and segment_value = $value"
-_PERIOD = "period_grain = $grain and period_start is not distinct from $start"
+_PERIOD = "period_grain = $grain and period_start is not distinct from cast($start as date)"
 _CONTACT = "coalesce(nullif(trim(concat_ws(' ', contacts.first_name, contacts.last_name)), ''), contacts.contact_id)"
 
 
@@ -341,14 +354,13 @@ def _answers_of(scope: Scope) -> str:
     column = SEGMENT_COLUMNS.get(scope.segment)
     segment = f" and coalesce({column}, '(none)') = $value" if column else ""
     return (
-        f"survey_type = $type and {survey}{segment} and ($start is null "
-        "or (submitted_at >= $start and submitted_at < $start + to_months($months)))"
+        f"survey_type = $type and {survey}{segment} and (cast($start as date) is null "
+        "or (submitted_at >= cast($start as date) and submitted_at < cast($end as date)))"
     )
 
 
 def _answer_values(scope: Scope) -> dict[str, Any]:
-    values: dict[str, Any] = {"type": scope.survey_type, "start": scope.period.start}
-    values["months"] = {"year": 12, "quarter": 3}.get(scope.period.grain, 1)
+    values: dict[str, Any] = {"type": scope.survey_type, "start": scope.period.start, "end": scope.period.end}
     if scope.survey != ALL:
         values["survey"] = scope.survey
     if scope.segment in SEGMENT_COLUMNS:

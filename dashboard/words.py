@@ -14,6 +14,7 @@ STYLE = """
 <style>
 .block-container { padding-top: 3.2rem; max-width: 78rem; }
 .cl-cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .9rem; margin: .2rem 0 1rem; }
+.cl-facts { grid-template-columns: repeat(auto-fit, minmax(max(9.5rem, 30%), 1fr)); }
 .cl-card { border: 1px solid #d5dae1; border-radius: .6rem; padding: .9rem 1.1rem; background: #fff; }
 .cl-card h3 { font-size: .95rem; font-weight: 600; margin: 0; padding: 0; color: #414b59; }
 .cl-big { font-size: 2.6rem; font-weight: 700; line-height: 1.15; color: #1c2430; font-variant-numeric: tabular-nums; }
@@ -52,6 +53,11 @@ def interval(row: dict[str, Any]) -> str:
 def percent(part: float | None, whole: float | None) -> str:
     """A share; a share of nothing is no number."""
     return f"{100 * part / whole:.0f} %" if part is not None and whole else "–"
+
+
+def note(text: str) -> str:
+    """A remark in small type; plain text."""
+    return f"<p class='cl-note'>{html.escape(text)}</p>"
 
 
 def hours(value: float | None) -> str:
@@ -105,14 +111,15 @@ def bands(row: dict[str, Any]) -> str:
         if count
     )
     said = " · ".join(
-        f"{SIGNS[band]} {PLURALS[band]} {count:,} ({percent(count, total)})" for band, count in counts.items()
+        f"<span style='white-space:nowrap'>{SIGNS[band]} {PLURALS[band]} {count:,} ({percent(count, total)})</span>"
+        for band, count in counts.items()
     )
     return f"<div class='cl-bands' aria-hidden='true'>{bars}</div><p class='cl-note'>{said}</p>"
 
 
 def fact_cards(facts: Iterable[tuple[str, str, str]]) -> str:
     """Cards of one number each: what it is, the number, and a note."""
-    return "<div class='cl-cards'>{}</div>".format(
+    return "<div class='cl-cards cl-facts'>{}</div>".format(
         "".join(
             f"<div class='cl-card'><h3>{html.escape(name)}</h3><div class='cl-big' style='font-size:1.8rem'>{html.escape(value)}</div>"
             f"<p class='cl-note'>{html.escape(note)}</p></div>"
@@ -156,7 +163,11 @@ def answer(row: dict[str, Any]) -> str:
     who = html.escape(" · ".join(part for part in (row["contact"], row["account"]) if part) or "Unknown")
     what = " · ".join(
         part
-        for part in (row["survey"], row["trigger_event"] and readable(row["trigger_event"]), row["owner"] and f"owner {row['owner']}")
+        for part in (
+            row["survey"],
+            row["trigger_event"] and readable(row["trigger_event"]),
+            row["owner"] and f"owner {row['owner']}",
+        )
         if part
     )
     comment = f"<p class='cl-verbatim'>“{html.escape(row['comment'])}”</p>" if row["comment"] else ""

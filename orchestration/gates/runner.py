@@ -30,6 +30,7 @@ def run_suites(gate: str, suites: Iterable[Suite], files: Mapping[str, Path]) ->
     """Run all suites of a gate over read-only files (name -> file); tables are named `<name>.<schema>.<table>`."""
     from orchestration.gates.duck import connection_string, read_only
 
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read at import
     with _quiet(), read_only(files) as con:
         context = _context()
         sources = {
@@ -127,7 +128,6 @@ def _exists(con: Any, table: str) -> bool:
 
 def _context() -> Any:
     """A context that lives in memory, tells no one that it exists, and draws no progress bars."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read at import
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -138,11 +138,17 @@ def _context() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Its logger prints statements and errors with values in them; the outcomes say what there is to say."""
-    logger = logging.getLogger("great_expectations")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Its loggers print statements and errors with values in them; the outcomes say what there is to say."""
+    import great_expectations.render.renderer  # noqa: F401 - its loggers exist once it is imported
+
+    loggers = [
+        logger for name, logger in logging.root.manager.loggerDict.items() if name.startswith("great_expectations")
+    ]
+    silenced = [logger for logger in loggers if isinstance(logger, logging.Logger) and not logger.disabled]
+    for logger in silenced:
+        logger.disabled = True
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger in silenced:
+            logger.disabled = False

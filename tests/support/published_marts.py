@@ -12,7 +12,7 @@ import duckdb
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-AS_OF = dt.datetime(2026, 3, 2, 9, 0)
+AS_OF = dt.datetime(2026, 3, 2, 9, 0)  # noqa: DTZ001 - files hold naive UTC
 TYPES = {"string": "varchar"}
 
 
@@ -25,7 +25,9 @@ def contract_columns() -> dict[str, dict[str, str]]:
     return marts
 
 
-def write_marts(path: Path, *, answers: bool = True, publication_id: str = "p-1", published_at: dt.datetime = AS_OF) -> Path:
+def write_marts(
+    path: Path, *, answers: bool = True, publication_id: str = "p-1", published_at: dt.datetime = AS_OF
+) -> Path:
     """A marts file at `path`; without `answers` every table but the audit is empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as con:
