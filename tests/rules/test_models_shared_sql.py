@@ -70,7 +70,11 @@ def _offence(node: exp.Expression) -> Iterator[str]:
             yield f"a sum that is not cast to bigint or double: {node.sql()}"
         case exp.TimestampTrunc() | exp.DateTrunc() if not _has_above(node, (exp.Cast,)):
             yield "date_trunc without a cast"
-        case exp.DataType() if node.this in {exp.DataType.Type.UUID, exp.DataType.Type.TIME, exp.DataType.Type.INTERVAL}:
+        case exp.DataType() if node.this in {
+            exp.DataType.Type.UUID,
+            exp.DataType.Type.TIME,
+            exp.DataType.Type.INTERVAL,
+        }:
             yield f"type {node.this.value}"
     if isinstance(node, CLOCK_NODES):
         yield "a clock"
@@ -79,7 +83,7 @@ def _offence(node: exp.Expression) -> Iterator[str]:
 def _has_above(node: exp.Expression, kinds: tuple[type, ...]) -> bool:
     above = node.parent
     while above is not None and not isinstance(above, exp.Select):
-        if isinstance(above, kinds) or isinstance(above, exp.Where | exp.Having):
+        if isinstance(above, (*kinds, exp.Where, exp.Having)):
             return True
         above = above.parent
     return False

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from closedloop.programme import load_surveys
 
-AS_OF = dt.datetime(2026, 3, 2, 9, 0)
-LEARNED = dt.datetime(2025, 6, 1)
+# Naive UTC, as DuckDB keeps times.
+AS_OF = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC).replace(tzinfo=None)
+LEARNED = dt.datetime(2025, 6, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 SURVEYS = Path(__file__).resolve().parents[3] / "surveys"
 
 
@@ -47,7 +48,9 @@ def contact(record: str, account: str, **columns: object) -> dict[str, object]:
 
 
 def deal(record: str, account: str, closed: str = "2026-02-26") -> dict[str, object]:
-    return crm(record, AccountId=account, Name=record, IsWon="true", IsClosed="true", CloseDate=closed, Product2Id__c="p1")
+    return crm(
+        record, AccountId=account, Name=record, IsWon="true", IsClosed="true", CloseDate=closed, Product2Id__c="p1"
+    )
 
 
 def case(record: str, account: str, person: str, closed: str = "2026-02-28T10:00:00Z") -> dict[str, object]:

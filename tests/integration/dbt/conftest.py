@@ -42,7 +42,11 @@ class Workshop:
     warehouse: ModuleType
 
     def fill(
-        self, rows: Mapping[str, Iterable[dict[str, object]]], *, as_of: dt.datetime, known_at: dt.datetime | None = None
+        self,
+        rows: Mapping[str, Iterable[dict[str, object]]],
+        *,
+        as_of: dt.datetime,
+        known_at: dt.datetime | None = None,
     ) -> None:
         """A new warehouse with these rows; times are naive UTC."""
         for file in self.home.glob("dev*.duckdb*"):
@@ -87,5 +91,3 @@ def built(workshop: Workshop, company: ModuleType) -> Workshop:
     workshop.fill(company.rows(), as_of=company.AS_OF)
     workshop.dbt("build")
     return workshop
-
-

@@ -38,9 +38,9 @@ def test_an_answer_has_the_owner_of_its_time_and_its_follow_up(built: Any) -> No
         "select score, category, owner_id_at_response, owner_id_current, region, team_at_response, hours_to_response"
         " from marts.fct_responses where response_id = 'i1'"
     ) == [(3, "detractor", "u1", "u2", "EMEA", "North", 24.0)]
-    assert built.query(
-        "select response_id, status, within_sla, hours_to_first_contact from marts.fct_followups"
-    ) == [("i1", "in_progress", True, 24.0)]
+    assert built.query("select response_id, status, within_sla, hours_to_first_contact from marts.fct_followups") == [
+        ("i1", "in_progress", True, 24.0)
+    ]
 
 
 def test_imported_answers_stand_beside_ours_unasked_rows_are_no_response(built: Any) -> None:
@@ -86,7 +86,7 @@ def test_deleting_the_warehouse_and_building_again_gives_equal_marts(built: Any,
 
 def test_with_a_four_week_cooldown_weeks_0_2_and_4_ask_at_0_and_4(workshop: Any, company: ModuleType) -> None:
     """Each evaluation is sealed before the next: what was skipped does not count as asked."""
-    start = dt.datetime(2026, 1, 5, 9)
+    start = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC).replace(tzinfo=None)
     definition = next(row for row in company.definitions() if row["survey_id"] == "support")
     changed = str(definition["definition"]).replace('"cooldown":{"days":90', '"cooldown":{"days":28')
     assert changed != definition["definition"]
@@ -105,7 +105,9 @@ def test_with_a_four_week_cooldown_weeks_0_2_and_4_ask_at_0_and_4(workshop: Any,
         rows["crm.case"].append(company.case(f"case{week}", "a1", "often", closed))
         workshop.fill(rows, as_of=now)
         workshop.dbt("run", "--select", "+survey_queue")
-        columns = "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at"
+        columns = (
+            "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at"
+        )
         columns += " decision deciding_rule all_failed_rules decided_as_of"
         queue = workshop.query(f"select {', '.join(columns.split())} from marts.survey_queue")
         assert len(queue) == 1, "what is sealed is no candidate any more"

@@ -21,7 +21,11 @@ CONTEXT = {
 
 
 def make_warehouse(
-    path: Path, *, as_of: dt.datetime, rows: Mapping[str, Iterable[dict[str, object]]], known_at: dt.datetime | None = None
+    path: Path,
+    *,
+    as_of: dt.datetime,
+    rows: Mapping[str, Iterable[dict[str, object]]],
+    known_at: dt.datetime | None = None,
 ) -> None:
     """Write `lake.*` tables of the whole catalogue into the DuckDB file; times are naive UTC."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +42,4 @@ def make_warehouse(
                 con.execute(f"insert into lake.{table.view} ({names}) values ({marks})", list(row.values()))
         columns = ", ".join(f"{column} {kind}" for column, kind in CONTEXT.items())
         con.execute(f"create or replace table lake.build_context ({columns})")
-        con.execute(
-            "insert into lake.build_context values ('b1', ?, ?, '{}', 'd1', 'c1')", [as_of, known_at or as_of]
-        )
+        con.execute("insert into lake.build_context values ('b1', ?, ?, '{}', 'd1', 'c1')", [as_of, known_at or as_of])

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 -- Every response in every segment, long. Each segment takes in every response of its survey type: '(none)' where the
 -- value is empty, so that parts add up to the whole. An attribute named like a built-in segment only fills its gaps.
 with responses as (

@@ -40,8 +40,12 @@ cases as (
         case when followups.first_contact_at is not null then 1 else 0 end as is_contacted,
         case when followups.within_sla then 1 else 0 end as is_within_sla,
         case when followups.within_sla is not null then 1 else 0 end as is_settled,
-        case when followups.first_contact_at is null and followups.due_at < context.as_of then 1 else 0 end
-            as is_overdue,
+        case
+            when followups.first_contact_at is null
+                and followups.status <> 'closed'
+                and followups.due_at < context.as_of then 1
+            else 0
+        end as is_overdue,
         followups.status,
         followups.hours_to_first_contact
     from followups

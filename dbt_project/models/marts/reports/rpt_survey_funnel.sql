@@ -49,8 +49,14 @@ counted as (
         cast(sum(case when delivery_state = '{{ state }}' then 1 else 0 end) as bigint) as {{ state }},
         {% endfor %}
         {% for stage in stages %}
+        {%- if stage == 'delivered' %}
+        -- Few mail servers say so: what did not come back counts as delivered.
+        cast(sum(case when sent_at is not null and (bounced_at is null or delivered_at is not null) then 1 else 0 end)
+            as bigint) as delivered,
+        {%- else %}
         cast(sum(case when sent_at is not null and {{ stage }}_at is not null then 1 else 0 end) as bigint)
             as {{ stage }}{{ ',' if not loop.last }}
+        {%- endif %}
         {% endfor %}
     from by_survey
     group by survey_type, reported_survey_id, channel, {{ period_start(grain, 'cohort_at') }}
