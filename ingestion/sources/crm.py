@@ -21,7 +21,8 @@ from ingestion.sources.mapping import Mapping
 from ingestion.sources.quarantine import Quarantine
 from ingestion.sources.reading import Reader
 from ingestion.sources.report import CrmReport, ObjectReport
-from ingestion.sources.transform import Mapped, literal, map_object, quoted
+from ingestion.sources.sqltext import literal, quoted
+from ingestion.sources.transform import Mapped, map_object
 
 __all__ = ["CrmReport", "ingest_crm", "opted_out_keys"]
 

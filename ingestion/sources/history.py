@@ -14,7 +14,8 @@ import duckdb
 
 from closedloop.lake import Lake
 from closedloop.lake.catalogue import CRM_OBJECTS
-from ingestion.sources.transform import Mapped, literal, quoted
+from ingestion.sources.sqltext import literal, quoted
+from ingestion.sources.transform import Mapped
 
 GONE = "gone"
 """The row hash of a deletion row, unlike any other: a record that comes back is a change."""

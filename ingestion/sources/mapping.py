@@ -16,9 +16,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from closedloop.errors import BadInput
 from closedloop.lake.catalogue import CRM_OBJECTS, CRM_TIMES
 from closedloop.yamlfile import line_of, load_yaml
+from ingestion.sources.sqltext import ISO
 
 MANUAL = "docs/own-crm.md"
-ISO = "iso"
 FILTERS = ("lower", "upper", "slug")
 PLACEHOLDER = re.compile(r"\{([^{}|]+)((?:\|[a-z]+)*)\}")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -68,6 +70,11 @@ class Waiting:
     raw: str
     problem: str = ""
     remedy: str = ""
+
+    @classmethod
+    def of_line(cls, object: str, file: str, line: int, reason: str, cells: Sequence[str]) -> Waiting:
+        """A line that is no row."""
+        return cls(object, file, line, "", reason, json.dumps({"cells": list(cells)}, ensure_ascii=False))
 
 
 class Quarantine:

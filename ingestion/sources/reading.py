@@ -17,7 +17,7 @@ from ingestion.sources.history import ObjectHistory
 from ingestion.sources.mapping import Mapping
 from ingestion.sources.quarantine import SENTENCES, Quarantine, Waiting
 from ingestion.sources.report import CrmReport, ObjectReport
-from ingestion.sources.series import Series, load_series
+from ingestion.sources.series import Series, drop_series, load_series
 from ingestion.sources.transform import fields_of, missing_columns
 
 
@@ -209,9 +209,7 @@ class Reader:
         for bad in file.bad_lines:
             report.wait(bad.reason, 1)
         self.report.count(report)
-        self.quarantine.add(
-            [Waiting(name, label, bad.line, "", bad.reason, json.dumps({"cells": bad.cells})) for bad in file.bad_lines]
-        )
+        self.quarantine.add([Waiting.of_line(name, label, bad.line, bad.reason, bad.cells) for bad in file.bad_lines])
         first = file.bad_lines[0]
         self.report.errors.append(
             BadInput(
@@ -225,7 +223,7 @@ class Reader:
 
     def close(self) -> None:
         for series in self._loaded.values():
-            self.con.execute(f"drop table {series.table}")
+            drop_series(self.con, series)
 
 
 def _shape(path: Path) -> Shape | BadInput:

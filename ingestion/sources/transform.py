@@ -10,10 +10,10 @@ import duckdb
 
 from closedloop.lake.catalogue import ARRIVAL, CRM_OBJECTS, CRM_STATE
 from ingestion.sources.csvfile import CsvFile
-from ingestion.sources.mapping import ISO, PLACEHOLDER, FieldMap, FilePart, Lookup, Mapping
+from ingestion.sources.mapping import PLACEHOLDER, FieldMap, FilePart, Lookup, Mapping
 from ingestion.sources.series import Series
+from ingestion.sources.sqltext import clean, literal, moment, quoted
 
-BLANKS = "' \t\r\n\u00a0'"
 OUTPUT = {"date": "%Y-%m-%d", "datetime": "%Y-%m-%dT%H:%M:%S.%gZ"}
 
 
@@ -93,11 +93,11 @@ def _part(
     further = _further(name, part, file, fields) if part.further_columns == "keep" else {}
     source = f"select * from {file.table} where _export in ({', '.join(map(str, exports))})"
     if part.distinct:
-        key = _clean(str(file.column(part.distinct)))
+        key = clean(str(file.column(part.distinct)))
         source += f" and {key} is not null qualify row_number() over (partition by _export, {key} order by _line) = 1"
     base = ", ".join(
         [f"{_origin(spec, file)} as {quoted(field)}" for field, spec in plain.items()]
-        + [f"{_clean(column)} as {quoted(field)}" for field, column in further.items()]
+        + [f"{clean(column)} as {quoted(field)}" for field, column in further.items()]
     )
     done = ", ".join(
         [f"{_result(field, quoted(field), spec, dates)} as {quoted(field)}" for field, spec in plain.items()]
@@ -139,7 +139,7 @@ def _origin(field: FieldMap, file: Series) -> str:
         return literal(field.value) if field.value else "cast(null as varchar)"
     if field.template is not None:
         return _template(field.template, file)
-    present = [_clean(column) for name in field.column if (column := file.column(name))]
+    present = [clean(column) for name in field.column if (column := file.column(name))]
     if not present:
         return "cast(null as varchar)"
     return present[0] if len(present) == 1 else f"coalesce({', '.join(present)})"
@@ -150,7 +150,7 @@ def _template(template: str, file: Series) -> str:
     pieces, end = [], 0
     for match in PLACEHOLDER.finditer(template):
         column = file.column(match[1])
-        value = _clean(column) if column else "cast(null as varchar)"
+        value = clean(column) if column else "cast(null as varchar)"
         for name in match[2].split("|")[1:]:
             value = _filtered(value, name)
         pieces += [literal(template[end : match.start()]), value]
@@ -170,7 +170,7 @@ def _result(name: str, value: str, field: FieldMap, dates: tuple[str, ...]) -> s
     """What becomes of the text: known values, the default, dates in one format."""
     meant = _meant(value, field)
     kind = field.kind_of(name)
-    return f"strftime({_time(meant, field.dates or dates)}, '{OUTPUT[kind]}')" if kind in OUTPUT else meant
+    return f"strftime({moment(meant, field.dates or dates)}, '{OUTPUT[kind]}')" if kind in OUTPUT else meant
 
 
 def _meant(value: str, field: FieldMap) -> str:
@@ -178,18 +178,6 @@ def _meant(value: str, field: FieldMap) -> str:
         cases = " ".join(f"when {literal(found)} then {literal(meant)}" for found, meant in field.values.items())
         value = f"nullif(case {value} {cases} else {'null' if field.unmatched == 'empty' else value} end, '')"
     return f"coalesce({value}, {literal(field.default)})" if field.default else value
-
-
-def _time(value: str, formats: Sequence[str]) -> str:
-    """A UTC timestamp of text in one of the formats; a time without an offset means UTC."""
-    # The hyphen after the year keeps out words such as 'infinity' that a cast would take.
-    tried = [
-        f"case when ({value})[5] = '-' then cast(try_cast({value} as timestamptz) as timestamp) end"
-        if form == ISO
-        else f"try_strptime({value}, {literal(form)})"
-        for form in formats
-    ]
-    return tried[0] if len(tried) == 1 else f"coalesce({', '.join(tried)})"
 
 
 def _checks(name: str, value: str, field: FieldMap, dates: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -202,7 +190,7 @@ def _checks(name: str, value: str, field: FieldMap, dates: tuple[str, ...]) -> l
         listed = ", ".join(literal(word) for word in dict.fromkeys([*field.values, *field.values.values()]))
         checks.append((f"{value} not in ({listed})", f"unknown_value|{name}"))
     if field.kind_of(name) in OUTPUT:
-        checks.append((f"{meant} is not null and {_time(meant, field.dates or dates)} is null", f"bad_date|{name}"))
+        checks.append((f"{meant} is not null and {moment(meant, field.dates or dates)} is null", f"bad_date|{name}"))
     return checks
 
 
@@ -244,16 +232,3 @@ def _mark_duplicates(con: duckdb.DuckDBPyConnection, table: str, columns: Sequen
         f"select rowid from {table} where _fault is null and (_export, Id) in ({twice}) qualify row_number() "
         f"over (partition by _export, Id order by {stamp} desc nulls last, _part desc, _line desc) > 1)"
     )
-
-
-def _clean(column: str) -> str:
-    """The text without blanks around it; null when nothing is left."""
-    return f"nullif(trim({column}, {BLANKS}), '')"
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

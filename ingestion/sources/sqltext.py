@@ -1,0 +1,36 @@
+"""Pieces of SQL that all sources share: names, texts, trimming, times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+ISO = "iso"
+BLANKS = "' \t\r\n\u00a0'"
+
+
+def clean(column: str) -> str:
+    """The text without blanks around it; null when nothing is left."""
+    # Most texts have none: looking at both ends first is many times as fast as trimming each.
+    blank_end = " or ".join(f"suffix({column}, '{blank}')" for blank in BLANKS[1:-1])
+    plain = f"ascii({column}) between 33 and 126 and not ({blank_end})"
+    return f"case when {plain} then {column} else nullif(trim({column}, {BLANKS}), '') end"
+
+
+def moment(value: str, formats: Sequence[str] = (ISO,)) -> str:
+    """A UTC timestamp of text in one of the formats; a time without an offset means UTC."""
+    # The hyphen after the year keeps out words such as 'infinity' that a cast would take.
+    tried = [
+        f"case when ({value})[5] = '-' then cast(try_cast({value} as timestamptz) as timestamp) end"
+        if form == ISO
+        else f"try_strptime({value}, {literal(form)})"
+        for form in formats
+    ]
+    return tried[0] if len(tried) == 1 else f"coalesce({', '.join(tried)})"
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
