@@ -125,7 +125,7 @@ class Reader:
                 problem = f"the column '{column}' is missing, so '{name}' was not ingested from this file"
                 self.wait(name, number, "missing_column", rows, field=field, problem=problem, remedy=remedy, file=file)
                 return False
-            if near or field not in absent:
+            if near or (field not in absent and field != column):
                 remedy = f"{hint}if it is meant, map {field} to it" if near else "take it off the mapping"
                 self.report.warnings.append(
                     BadInput(f"there is no column '{column}'", file=file.path, line=1, field=field, remedy=remedy)
