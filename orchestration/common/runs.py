@@ -59,14 +59,14 @@ def run_in_process(
     plan = create_execution_plan(
         job, run_config=run_config, instance_ref=instance.get_ref() if instance.is_persistent else None, tags=run_tags
     )
-    run = instance.create_run_for_job(
-        job_def=job_def,
-        run_config=run_config,
-        tags=run_tags,
-        execution_plan=plan,
-        remote_job_origin=_origin(location, job_name),
-    )
     with _as_one_process(instance):
+        run = instance.create_run_for_job(
+            job_def=job_def,
+            run_config=run_config,
+            tags=run_tags,
+            execution_plan=plan,
+            remote_job_origin=_origin(location, job_name),
+        )
         events = list(
             ExecuteRunWithPlanIterable(
                 execution_plan=plan,

@@ -69,12 +69,13 @@ def _specs(gate: str) -> dict[str, AssetCheckSpec]:
 def _spec(gate: str, table: str, checks: Iterable[Any]) -> AssetCheckSpec:
     of_lake = table in _LAKE_KEYS
     lines = [f"- {check.meaning}{'' if check.required else ' (warns only)'}" for check in checks]
+    through = "\n\nWhat fails here stops the build through the check of `lake/build_context`." if of_lake else ""
     return AssetCheckSpec(
         gate,
         asset=asset_of(table),
         additional_deps=[names.CONTEXT] if of_lake else None,
         blocking=not of_lake,
-        description="\n".join(lines),
+        description="\n".join(lines) + through,
         metadata={"gate": gate, "engine": "Great Expectations", "checks": len(lines)},
     )
 

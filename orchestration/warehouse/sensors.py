@@ -58,7 +58,7 @@ def new_exports(context: SensorEvaluationContext, platform: ResourceParam[Platfo
     default_status=DefaultSensorStatus.RUNNING,
     description="New answers (gathered for two minutes), new rows in the lake, or a changed programme: build and publish.",
 )
-def news(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+def new_data(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     settings = platform.settings
     try:
         found = what_is_new(settings)
@@ -113,5 +113,5 @@ def every_morning(context: ScheduleEvaluationContext, platform: ResourceParam[Pl
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
 
-SENSORS = [new_exports, news]
+SENSORS = [new_exports, new_data]
 SCHEDULES = [every_morning]
