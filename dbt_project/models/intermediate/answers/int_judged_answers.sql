@@ -1,48 +1,7 @@
--- Which answers count. Provisional ones (no real input was seen) are confirmed by what the mail's links tell; human
--- ones go before them, and the last within 24 hours counts. Can be re-run over all raw hits with other settings.
-with versions as (
+-- Which answers count: human ones go before provisional ones, and the last score within 24 hours counts.
+with confirmations as (
 
-    select * from {{ ref('int_answer_versions') }}
-
-),
-
-invitations as (
-
-    select * from {{ ref('int_invitations') }}
-
-),
-
-hits as (
-
-    select * from {{ ref('int_hits') }}
-
-),
-
-voided as (
-
-    select distinct invitation_id from {{ ref('stg_ledger__events') }} where kind = 'voided'
-
-),
-
-confirmed as (
-
-    select
-        versions.*,
-        voided.invitation_id is not null as is_voided,
-        versions.judged = 'human'
-        or (
-            coalesce(hits.distinct_score_links, 0) = 1
-            and coalesce(hits.hidden_link_hits, 0) = 0
-            and versions.visible_ms >= {{ var('confirm_min_visible_ms') }}
-            and coalesce({{ seconds_between(
-                'coalesce(invitations.delivered_at, invitations.sent_at, invitations.planned_at)',
-                'versions.occurred_at'
-            ) }} >= {{ var('confirm_min_seconds') }}, false)
-        ) as is_confirmed
-    from versions
-    inner join invitations on invitations.invitation_id = versions.invitation_id
-    left join hits on hits.invitation_id = versions.invitation_id
-    left join voided on voided.invitation_id = versions.invitation_id
+    select * from {{ ref('int_answer_confirmations') }}
 
 ),
 
@@ -55,7 +14,7 @@ eligible as (
             judged = 'human'
             or max(case when judged = 'human' then 1 else 0 end) over (partition by invitation_id) = 0
         ) as is_eligible
-    from confirmed
+    from confirmations
 
 ),
 

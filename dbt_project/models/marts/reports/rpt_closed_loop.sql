@@ -54,27 +54,19 @@ cases as (
 
 ),
 
-segmented as (
+periods as (
 
     {% for segment in ['all', 'owner', 'team', 'tier'] %}
+    {% for grain in period_grains() %}
     select
         cases.*,
+        '{{ grain }}' as period_grain,
+        {{ period_start(grain, 'submitted_at') }} as period_start,
         '{{ segment }}' as segment,
         {{ "'all'" if segment == 'all' else segment }} as segment_value
     from cases
     {{ 'union all' if not loop.last }}
     {% endfor %}
-
-),
-
-periods as (
-
-    {% for grain in period_grains() %}
-    select
-        segmented.*,
-        '{{ grain }}' as period_grain,
-        {{ period_start(grain, 'submitted_at') }} as period_start
-    from segmented
     {{ 'union all' if not loop.last }}
     {% endfor %}
 
