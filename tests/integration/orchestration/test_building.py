@@ -45,7 +45,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Clock, s
     company = make_company(settings.exports_dir / "demo", contacts=200, seed=3, today=TODAY)
     with Ledger.open(settings) as ledger:
         write_history(ledger, company, load_surveys(settings.surveys), today=TODAY, seed=3)
-    work.ingest_crm(settings, settings.exports_dir, now=clock.now())
+    work.ingest_crm(settings, settings.exports_dir / "demo", now=clock.now())
     return settings, clock, work.build(settings, now=clock.now)
 
 
