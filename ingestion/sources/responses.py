@@ -26,6 +26,7 @@ TABLE = "responses.imported"
 REQUIRED = ("external_id", "survey", "survey_type", "score", "submitted_at")
 OPTIONAL = ("contact_id", "contact_email", "account_id", "comment", "channel", "scale")
 DEFAULT_SCALE = "0-10"
+SCALE = r"^(\d{1,3}) *(?:-|–|to|[.]{2}) *(\d{1,3})$"
 
 
 def ingest_responses(lake: Lake, file: Path, *, now: dt.datetime) -> ResponseReport:
@@ -49,7 +50,7 @@ def _ingest(con: duckdb.DuckDBPyConnection, lake: Lake, file: CsvFile, now: dt.d
     known = arrivals.find(arrival)
     if known is not None:
         unchanged = known.rows_read - sum(known.quarantined.values())
-        return ResponseReport(known.rows_read, unchanged=unchanged, reasons=known.quarantined)
+        return ResponseReport(known.rows_read, unchanged=unchanged, reasons=known.quarantined, warnings=file.warnings)
 
     series = load_series(con, {0: file}, "raw")
     con.execute(f"create or replace table typed as {_typed(series)}")
@@ -102,13 +103,14 @@ def _typed(series: Series) -> str:
     )
     attributes = f"'{{' || concat_ws(',', {pairs}) || '}}'" if pairs else "'{}'"
     return f"""
-        select * replace (lower(survey_type) as survey_type), submitted_at is null as no_time,
-            {moment("submitted_at")} as answered_at,
-            regexp_extract(coalesce(scale, '{DEFAULT_SCALE}'), '^(\\d{{1,3}}) *(?:-|–|to|[.]{{2}}) *(\\d{{1,3}})$',
-                ['low', 'high']) as ends,
-            (length(score) = 1 or regexp_full_match(score, '-?\\d{{1,9}}(\\.0+)?')) as is_whole,
-            try_cast(score as double) as number
-        from (select _line, {columns}, {attributes} as attributes from {series.table})
+        select * exclude (ends), try_cast(ends.low as integer) as low, try_cast(ends.high as integer) as high
+        from (
+            select * replace (lower(survey_type) as survey_type), submitted_at is null as no_time,
+                {moment("submitted_at")} as answered_at, try_cast(score as double) as number,
+                (length(score) = 1 or regexp_full_match(score, '-?\\d+(\\.0+)?')) as is_whole,
+                regexp_extract(coalesce(scale, '{DEFAULT_SCALE}'), '{SCALE}', ['low', 'high']) as ends
+            from (select _line, {columns}, {attributes} as attributes from {series.table})
+        )
     """
 
 
@@ -122,11 +124,11 @@ _JUDGED = """
                 when survey is null then 'survey_missing|survey'
                 when survey_type is null or survey_type not in ('transactional', 'relationship')
                     then 'unknown_survey_type|survey_type'
-                when ends.low = '' or cast(ends.low as integer) >= cast(ends.high as integer)
+                when low is null or low >= high
                     then 'unknown_scale|scale'
                 when score is not null and number is null then 'score_not_a_number|score'
                 when score is not null and not is_whole then 'score_not_whole|score'
-                when score is not null and number not between cast(ends.low as integer) and cast(ends.high as integer)
+                when score is not null and number not between low and high
                     then 'score_out_of_range|score'
                 when score is not null and no_time then 'submitted_at_missing|submitted_at'
                 when not no_time and answered_at is null then 'bad_submitted_at|submitted_at'
@@ -141,14 +143,14 @@ _JUDGED = """
         from faults
     )
     select _line, external_id, survey, survey_type, contact_id, contact_email, account_id,
-        case when score is null then '' else cast(cast(number as bigint) as varchar) end as score,
+        case when score is null then '' else cast(try_cast(number as bigint) as varchar) end as score,
         comment, lower(channel) as channel, answered_at as submitted_at,
-        concat(cast(ends.low as integer), '-', cast(ends.high as integer)) as scale, attributes,
+        low || '-' || high as scale, attributes,
         case when row_fault is not null then row_fault when nth > 1 then 'duplicate_external_id|external_id' end as fault,
         md5(concat_ws(chr(31), external_id, 'survey=' || survey, 'type=' || survey_type, 'contact=' || contact_id,
-            'email=' || contact_email, 'account=' || account_id, 'score=' || cast(number as bigint),
-            'comment=' || comment, 'channel=' || lower(channel), 'at=' || answered_at, 'low=' || cast(ends.low as integer),
-            'high=' || cast(ends.high as integer), attributes)) as content_hash
+            'email=' || contact_email, 'account=' || account_id, 'score=' || try_cast(number as bigint),
+            'comment=' || comment, 'channel=' || lower(channel), 'at=' || answered_at, 'low=' || low,
+            'high=' || high, attributes)) as content_hash
     from counted
 """
 
