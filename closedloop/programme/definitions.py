@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from closedloop.errors import BadInput
 from closedloop.programme.rules import Band, TriggerEvent
+from closedloop.texts import SAMPLE, fill
 from closedloop.yamlfile import load_yaml
 
+
+def _template(text: str) -> str:
+    try:
+        fill(text, {**SAMPLE, "company": "Sample Company"})
+    except BadInput as error:
+        raise ValueError(error.problem) from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_template)]
+"""A text with variables such as {{ first_name }}; one that could not be filled is refused when the file is read."""
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
 
@@ -23,9 +36,9 @@ class _Part(BaseModel):
 class Question(_Part):
     """The one question; `{{ company }}` in any text is replaced."""
 
-    text: str = "How likely are you to recommend {{ company }} to a colleague or friend?"
-    low_label: str = "Not at all likely"
-    high_label: str = "Extremely likely"
+    text: Text = "How likely are you to recommend {{ company }} to a colleague or friend?"
+    low_label: Text = "Not at all likely"
+    high_label: Text = "Extremely likely"
 
 
 class Trigger(_Part):
@@ -52,9 +65,9 @@ class Audience(_Part):
 class PerBand(_Part):
     """One text for each band of scores."""
 
-    detractor: str
-    passive: str
-    promoter: str
+    detractor: Text
+    passive: Text
+    promoter: Text
 
     def for_band(self, band: Band) -> str:
         return getattr(self, band.value)
@@ -71,7 +84,7 @@ class Branding(_Part):
 class Email(_Part):
     """Subject and sender of the invitation. `rep` sends in the account owner's name, replies go to that person."""
 
-    subject: str = "{{ first_name }}, one short question from {{ company }}"
+    subject: Text = "{{ first_name }}, one short question from {{ company }}"
     sender: Literal["shared", "rep"] = "shared"
 
 
@@ -152,3 +165,8 @@ def load_surveys(folder: Path) -> tuple[Survey, ...]:
 def load_survey(path: Path) -> Survey:
     """One programme from its YAML file. Raises BadInput naming file, line, field and remedy."""
     return load_yaml(path, Survey, what="a survey file", manual="docs/surveys.md")
+
+
+def stored_survey(definition: Mapping[str, Any]) -> Survey:
+    """A definition that was stored with a message; fields that later versions dropped are ignored."""
+    return Survey.model_validate(definition, extra="ignore")

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 
 from closedloop.colours import palette
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer
-from closedloop.programme import Survey, band_of
+from closedloop.programme import band_of, stored_survey
 from closedloop.programme.definitions import Branding
 from closedloop.texts import fill, values_of
 from ingestion.collector.forms import MAX_COMMENT
@@ -49,7 +49,7 @@ class Look:
     """How a survey's pages look and what they say to one person; without a survey, the house's plain look."""
 
     def __init__(self, payload: Mapping[str, Any] | None = None) -> None:
-        self.survey = Survey.model_validate(payload["definition"]) if payload else None
+        self.survey = stored_survey(payload["definition"]) if payload else None
         self.values = values_of(payload) if payload else {}
         branding = self.survey.branding if self.survey else Branding()
         self.company = self.values.get("company", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from closedloop.errors import BadInput
-from closedloop.programme import load_surveys
+from closedloop.programme import load_surveys, stored_survey
 
 GOOD = """\
 id: post-close
@@ -50,8 +50,10 @@ def test_files_that_mean_the_same_have_the_same_hash(tmp_path: Path) -> None:
         (GOOD.replace("name: Post-Close\n", ""), 1, "name"),
         (GOOD.replace("id: post-close", "id: Post Close"), 1, "id"),
         (GOOD + "  - event: deal_won\n", None, "triggers"),
+        (GOOD + "email:\n  subject: 'Hi {{ nickname }}'\n", 10, "email.subject"),
+        (GOOD + "question:\n  text: 'Hi {{ first_name'\n", 10, "question.text"),
     ],
-    ids=["status", "number", "event", "unknown", "colour", "missing", "id", "twice"],
+    ids=["status", "number", "event", "unknown", "colour", "missing", "id", "twice", "variable", "template"],
 )
 def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, broken: str, line: int | None, field: str) -> None:
     with pytest.raises(BadInput) as caught:
@@ -88,3 +90,10 @@ def test_an_absent_or_empty_folder_is_refused(tmp_path: Path) -> None:
         load_surveys(tmp_path)
     with pytest.raises(BadInput, match="no such folder"):
         load_surveys(tmp_path / "nowhere")
+
+
+def test_a_stored_definition_may_have_fields_that_were_dropped_since(tmp_path: Path) -> None:
+    (survey,) = load_surveys(write(tmp_path, GOOD))
+    stored = survey.model_dump(mode="json")
+    stored["cooldown"]["unit"] = "days"
+    assert stored_survey({**stored, "dropped": True}) == survey
