@@ -1,7 +1,8 @@
 """The ledger's way into the lake, in batches that are the same after a crash.
 
-A batch is stamped on rows that have none, in one ledger transaction, and then appended to the lake under its number;
-the lake takes a number once. A batch that is stamped and not yet noted as written is appended first at the next run.
+A batch number is stamped on rows that have none, some thousand at a time so that no answer waits; then the batch is
+closed, and appended to the lake under its number, which the lake takes once. A batch that is not yet noted as written
+is closed and appended first at the next run; nothing is stamped with the number of a closed batch.
 
 Rows are found by `export_batch IS NULL` among what is committed, never by "all above the last number": on PostgreSQL a
 sequence number can become visible after a higher one, and such a row is simply taken by the next batch.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Integer, Table, insert, select, update
+from sqlalchemy import BigInteger, Integer, Table, func, insert, select, update
 
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.schema import SEQUENCE, UtcTime, decisions, evaluations, events, exports, publications
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from closedloop.lake import Lake
 
 TABLES = (evaluations, decisions, events, publications)
-BATCH_ROWS = 50_000
-"""Stamping this many holds a writer up for a fraction of a second, and is little memory."""
+BATCH_ROWS, STAMP_ROWS = 100_000, 5_000
 
 
 def export(ledger: Ledger, lake: Lake, *, now: dt.datetime, batch_rows: int = BATCH_ROWS) -> dict[str, int]:
@@ -53,27 +53,38 @@ def _unwritten(ledger: Ledger) -> list[tuple[int, str]]:
 
 
 def _stamp(ledger: Ledger, table: Table, now: dt.datetime, limit: int) -> int | None:
+    """Stamp up to `limit` rows; returns the batch's number, None when no row is left without one."""
     key = next(iter(table.primary_key.columns))
-    some = select(key).where(table.c.export_batch.is_(None)).limit(limit)
-    some = (
-        some.order_by(key)
-        if table is not decisions
-        else some.where(decisions.c.evaluation_id.in_(select(evaluations.c.evaluation_id)))
-    )
+    some = select(key).where(table.c.export_batch.is_(None))
+    if table is decisions:
+        some = some.where(decisions.c.evaluation_id.in_(select(evaluations.c.evaluation_id)))
+    else:
+        some = some.order_by(key)
     with ledger.read() as conn:
         if conn.execute(some.limit(1)).first() is None:
             return None
     with ledger.write() as conn:
-        serialise(conn, "export")
-        row = {"table_name": table.name, "row_count": 0, "stamped_at": now}
-        batch = conn.execute(insert(exports).returning(exports.c.batch), row).scalar_one()
-        stamped = conn.execute(update(table).where(key.in_(some)).values(export_batch=batch)).rowcount
-        conn.execute(update(exports).where(exports.c.batch == batch).values(row_count=stamped))
+        new = insert(exports).returning(exports.c.batch)
+        batch = conn.execute(new, {"table_name": table.name, "stamped_at": now}).scalar_one()
+    stamped = step = 0
+    while stamped < limit and stamped == step * STAMP_ROWS:
+        step += 1
+        with ledger.write() as conn:
+            serialise(conn, "export")
+            if conn.execute(select(exports.c.row_count).where(exports.c.batch == batch)).scalar_one() is not None:
+                break  # another export closed it
+            few = some.limit(min(STAMP_ROWS, limit - stamped))
+            stamped += conn.execute(update(table).where(key.in_(few)).values(export_batch=batch)).rowcount
     return batch
 
 
 def _write(ledger: Ledger, lake: Lake, batch: int, name: str, now: dt.datetime) -> int:
     table = next(table for table in TABLES if table.name == name)
+    with ledger.write() as conn:
+        serialise(conn, "export")
+        count = select(func.count()).where(table.c.export_batch == batch).scalar_subquery()
+        is_open = (exports.c.batch == batch) & exports.c.row_count.is_(None)
+        conn.execute(update(exports).where(is_open).values(row_count=count))
     rows = _read(ledger, table, batch)
     if rows.num_rows:
         lake.append(f"ledger.{name}", rows, batch_id=f"ledger-{batch:08d}", ingested_at=now, source="ledger")

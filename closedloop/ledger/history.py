@@ -17,7 +17,7 @@ from closedloop.ledger.answers import Answer, answer_row
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.followups import OUTCOMES, add_followups
 from closedloop.ledger.planning import Sealed, add_evaluation, stage, tip
-from closedloop.ledger.rows import Row, add_events, chunks, event, to_json
+from closedloop.ledger.rows import Row, add_events, chunks, event, prepare_events, to_json
 from closedloop.ledger.schema import actions, answers
 
 CHUNK = 5000
@@ -69,8 +69,9 @@ def write_events(ledger: Ledger, events: Iterable[Row], *, chunk: int = CHUNK) -
     """Append events of the past in the order given; `recorded_at` is `occurred_at` where missing. Returns how many."""
     written = 0
     for rows in chunks(events, chunk):
+        prepared = prepare_events(rows)
         with ledger.write() as conn:
-            add_events(conn, rows)
+            prepared.insert(conn)
         written += len(rows)
     return written
 
@@ -101,9 +102,10 @@ def write_answers(ledger: Ledger, rows: Iterable[Row], *, chunk: int = CHUNK) ->
                     completed=bool(answer.comment or answer.answers),
                 )
             )
+        told = prepare_events(happened)
         with ledger.write() as conn:
             conn.execute(insert(answers).inline(), prepared)
-            add_events(conn, happened)
+            told.insert(conn)
         written += len(some)
     return written
 

@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -14,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from closedloop.errors import Refused
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.messages import ABOUT, suppress_messages, visible
-from closedloop.ledger.rows import Row, add_decisions, add_messages, chunks
+from closedloop.ledger.rows import Row, chunks, prepare_decisions, prepare_messages
 from closedloop.ledger.schema import decisions, evaluations, messages, publications, stagings
 
 GENESIS = "genesis"
@@ -64,14 +65,14 @@ def stage(
     """
     token = _begin(ledger, evaluation_id, chunk)
     try:
-        for rows in chunks(decisions, chunk):
+        prepared = chain(
+            (prepare_decisions(evaluation_id, rows) for rows in chunks(decisions, chunk)),
+            (prepare_messages(rows, evaluation_id=evaluation_id) for rows in chunks(messages, chunk)),
+        )
+        for rows in prepared:
             with ledger.write() as conn:
                 _still_ours(conn, evaluation_id, token)
-                add_decisions(conn, evaluation_id, rows)
-        for rows in chunks(messages, chunk):
-            with ledger.write() as conn:
-                _still_ours(conn, evaluation_id, token)
-                add_messages(conn, rows, evaluation_id=evaluation_id)
+                rows.insert(conn)
     except IntegrityError as error:
         raise Refused(_CROSSED) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -43,8 +44,21 @@ def to_json(value: Any) -> str:
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def add_decisions(conn: Connection, evaluation_id: str, rows: Iterable[Row]) -> None:
-    """Insert decisions of one evaluation. Raises BadInput for one that is neither ask nor skip."""
+@dataclass(frozen=True)
+class Prepared:
+    """Checked rows of one table: preparing them needs no transaction, so the ledger is held for the insert alone."""
+
+    table: Table
+    rows: list[dict[str, Any]]
+
+    def insert(self, conn: Connection) -> None:
+        """Write them, in this order."""
+        if self.rows:
+            conn.execute(insert(self.table).inline(), self.rows)
+
+
+def prepare_decisions(evaluation_id: str, rows: Iterable[Row]) -> Prepared:
+    """Decisions of one evaluation. Raises BadInput for one that is neither ask nor skip."""
     prepared = []
     for row in rows:
         if row["decision"] not in ("ask", "skip"):
@@ -56,11 +70,11 @@ def add_decisions(conn: Connection, evaluation_id: str, rows: Iterable[Row]) -> 
                 "all_failed_rules": to_json(row["all_failed_rules"]),
             }
         )
-    _insert(conn, decisions, prepared)
+    return Prepared(decisions, prepared)
 
 
-def add_messages(conn: Connection, rows: Iterable[Row], *, evaluation_id: str | None = None) -> None:
-    """Insert messages; `payload` may be a dict. Raises BadInput for an unknown kind or state."""
+def prepare_messages(rows: Iterable[Row], *, evaluation_id: str | None = None) -> Prepared:
+    """Messages; `payload` may be a dict. Raises BadInput for an unknown kind or state."""
     prepared = []
     for row in rows:
         state = row.get("state") or "pending"
@@ -81,11 +95,11 @@ def add_messages(conn: Connection, rows: Iterable[Row], *, evaluation_id: str | 
                 "state": state,
             }
         )
-    _insert(conn, messages, prepared)
+    return Prepared(messages, prepared)
 
 
-def add_events(conn: Connection, rows: Iterable[Row]) -> None:
-    """Append events in the order given; `recorded_at` is `occurred_at` where it is missing, `payload` may be a dict.
+def prepare_events(rows: Iterable[Row]) -> Prepared:
+    """Events in the order given; `recorded_at` is `occurred_at` where it is missing, `payload` may be a dict.
 
     Raises BadInput for an unknown kind: a misspelt event would be invisible to every model.
     """
@@ -100,7 +114,17 @@ def add_events(conn: Connection, rows: Iterable[Row]) -> None:
                 "payload": to_json(row.get("payload") or {}),
             }
         )
-    _insert(conn, events, prepared)
+    return Prepared(events, prepared)
+
+
+def add_messages(conn: Connection, rows: Iterable[Row]) -> None:
+    """Insert messages that belong to no evaluation: alerts."""
+    prepare_messages(rows).insert(conn)
+
+
+def add_events(conn: Connection, rows: Iterable[Row]) -> None:
+    """Append events in the order given."""
+    prepare_events(rows).insert(conn)
 
 
 def event(kind: str, about: Row, *, at: dt.datetime, now: dt.datetime, **payload: Any) -> dict[str, Any]:
@@ -117,11 +141,6 @@ def event(kind: str, about: Row, *, at: dt.datetime, now: dt.datetime, **payload
 def _columns(table: Table, row: Row) -> dict[str, Any]:
     """All columns of `table` from `row`, null where absent: every row of a chunk has the same keys. Others are left."""
     return {name: row.get(name) for name in _names(table)}
-
-
-def _insert(conn: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        conn.execute(insert(table).inline(), rows)
 
 
 @cache

@@ -286,7 +286,7 @@ exports = Table(
     metadata,
     Column("batch", Integer, primary_key=True, autoincrement=True),
     Column("table_name", String(32), nullable=False),
-    Column("row_count", Integer, nullable=False),
+    Column("row_count", Integer),  # null while rows are still stamped with this number
     Column("stamped_at", UtcTime, nullable=False),
     Column("written_at", UtcTime),
     sqlite_autoincrement=True,

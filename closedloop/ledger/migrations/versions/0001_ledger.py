@@ -125,7 +125,7 @@ def upgrade() -> None:
         "exports",
         sa.Column("batch", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("table_name", sa.String(length=32), nullable=False),
-        sa.Column("row_count", sa.Integer(), nullable=False),
+        sa.Column("row_count", sa.Integer(), nullable=True),
         sa.Column("stamped_at", sa.DateTime(), nullable=False),
         sa.Column("written_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("batch"),
