@@ -161,7 +161,7 @@ class SmtpSession:
 def _open(where: SplitResult, timeout: float) -> smtplib.SMTP:
     host, port = where.hostname or "", _port(where)
     if where.scheme == "smtps":
-        smtp: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=timeout, context=ssl.create_default_context())
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=timeout, context=_context(host))
     else:
         smtp = smtplib.SMTP(host, port, timeout=timeout)
     try:
