@@ -24,6 +24,7 @@ LEDGER_TABLES = tuple(name for name in CATALOGUE if name.startswith("ledger."))
 DEFINITIONS = "definitions.surveys"
 RESPONSES = "responses.imported"
 QUARANTINE = "quarantine.rows"
+ARRIVALS = "arrivals.files"
 
 CRM_EXPORTS = AssetKey(["sources", "crm_exports"])
 RESPONSE_FILES = AssetKey(["sources", "response_files"])

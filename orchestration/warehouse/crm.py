@@ -44,6 +44,16 @@ _SPECS = [
         "with when the source changed it and when we learned it. A full export adds only what changed.",
     )
     for table in names.CRM_TABLES
+] + [
+    AssetSpec(
+        names.lake_key(names.ARRIVALS),
+        deps=[names.CRM_EXPORTS],
+        group_name=names.LAKE,
+        owners=[names.DATA_ENGINEERS],
+        kinds={"iceberg"},
+        skippable=True,
+        description="Which file of which export was read, known by what is in it: read again, it changes nothing.",
+    )
 ]
 
 
@@ -86,6 +96,7 @@ def ingest_crm(
                 metadata={"new_rows": report.new_in_quarantine, **report.quarantined},
             )
         )
+    yield MaterializeResult(asset_key=names.lake_key(names.ARRIVALS), metadata={"exports": report.exports})
     for name, found in report.objects.items():
         if found.rows_read or found.deleted:
             yield MaterializeResult(
@@ -102,6 +113,7 @@ def ingest_crm(
 
 def merge(report: CrmReport, more: CrmReport) -> None:
     """Add what a further folder gave."""
+    report.exports += more.exports
     report.errors += more.errors
     report.warnings += more.warnings
     report.new_in_quarantine += more.new_in_quarantine

@@ -51,7 +51,7 @@ def _specs() -> list[AssetSpec]:
         description="Every version of every survey programme, with the time from which we knew it.",
         **common,
     )
-    before = [*names.CRM_TABLES, names.RESPONSES, names.QUARANTINE]
+    before = [*names.CRM_TABLES, names.ARRIVALS, names.RESPONSES, names.QUARANTINE]
     context = AssetSpec(
         names.CONTEXT,
         deps=[*(names.lake_key(table) for table in before), *(spec.key for spec in ledger), definitions.key],
