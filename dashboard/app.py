@@ -120,9 +120,8 @@ def headline(publication: Publication, period: Period) -> None:
 
 def trend(publication: Publication, scope: Scope) -> None:
     st.markdown("##### Trend")
-    grain = (
-        st.segmented_control("Points by", GRAINS, default="month", format_func=str.capitalize, key="grain") or "month"
-    )
+    usual = publication.telling_grain(scope)
+    grain = st.segmented_control("Points by", GRAINS, default=usual, format_func=str.capitalize) or usual
     rows = publication.trend(scope, grain)
     if rows.empty:
         say("No answers yet.")

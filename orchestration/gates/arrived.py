@@ -128,20 +128,23 @@ def _imported(*, demanded: bool) -> Suite:
 
 
 def _quarantine() -> Suite:
+    objects = {name: ("crm", name.removeprefix("crm.")) for name in CATALOGUE if name.startswith("crm.")}
+    objects["responses.imported"] = ("responses", "response")
+    loaded = " union all ".join(
+        f"select '{source}' as source, '{kind}' as object, count(*) as rows from warehouse.lake.{CATALOGUE[name].view}"
+        for name, (source, kind) in objects.items()
+    )
     return _suite(
         "quarantine.rows",
         never_null("reason"),
         unique("row_key"),
         rule(
             "little_held_back",
-            "At most a twentieth of what one file brought was held back.",
-            """
+            "Of no object was more than a twentieth held back.",
+            f"""
             select 1 from (select source, object, count(*) as held from this group by source, object) as held
-            join (
-                select 'responses' as source, count(*) as loaded from warehouse.lake.responses_imported
-                union all select 'crm', count(*) from warehouse.lake.crm_account
-            ) as loaded on loaded.source = held.source
-            where held.held > 0.05 * (held.held + loaded.loaded)
+            left join ({loaded}) as loaded on loaded.source = held.source and loaded.object = held.object
+            where held.held > 0.05 * (held.held + coalesce(loaded.rows, 0))
             """,
             required=False,
         ),

@@ -23,7 +23,7 @@ STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } pre, code { white-space: pre-wrap; font-size: .85em; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } pre, code { white-space: pre-wrap; font-size: .85em; }
 details { border: 1px solid var(--line); border-radius: .4rem; margin: .5rem 0; padding: .4rem .8rem; } summary { cursor: pointer; }
 .badge { background: var(--soft); border-radius: .3rem; padding: 0 .3rem; } .text-success::before { content: "passed"; } .text-danger::before { content: "failed"; }
 .scroll { overflow-x: auto; } h5, h6 { margin: .4rem 0; font-size: 1rem; } i { font-style: normal; }

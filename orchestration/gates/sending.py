@@ -98,9 +98,9 @@ _ANSWERED = """
 
 def _by_person_or_contact(past: str, too_soon: str) -> str:
     """Faults where a past event of the same address, or of the same contact, is too recent (no OR-join: it is slow)."""
-    return "\nunion all\n".join(
+    return "\nunion\n".join(
         f"""
-                select 1 from asked
+                select asked.candidate_id from asked
                 join programmes on programmes.definition_hash = asked.definition_hash
                 join {past} on {past}.{key} = asked.{key}
                 where {too_soon}"""

@@ -84,6 +84,17 @@ def test_stale_data_warns_and_never_blocks(workshop) -> None:
     ]
 
 
+def test_much_quarantine_warns_and_never_blocks(workshop) -> None:
+    check = "arrived.quarantine_rows.little_held_back"
+    held = {"source": "crm", "object": "account", "file": "Account.csv", "reason": "required_empty"}
+    workshop.insert("lake.quarantine_rows", {**held, "row_key": "k1"})
+    outcome = workshop.gate("arrived")[check]
+    assert (outcome.passed, outcome.required) == (False, False), "one of three accounts"
+    workshop.warehouse("""insert into lake.crm_account by name select "Id" || range as "Id", * exclude ("Id", range)
+                       from (from lake.crm_account limit 1), range(20) as more(range)""")  # fmt: skip
+    assert workshop.gate("arrived")[check].passed
+
+
 # Sending -------------------------------------------------------------------------------
 
 

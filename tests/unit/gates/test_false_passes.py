@@ -10,10 +10,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from orchestration.gates import docs
 from orchestration.gates.checks import Suite, columns, never_null, one_of, rule, suite, unique, within
 from orchestration.gates.outcome import CheckOutcome
+from orchestration.gates.published import MART_COLUMNS
 from orchestration.gates.runner import run_suites
 
 SECRET = "ada.lovelace@analytical.example"
@@ -164,3 +166,14 @@ def test_outcomes_hold_counts_only(outcomes) -> None:
     for outcome in outcomes(suite("w.s.people", unique("email"), within("score", 0, 10))).values():
         assert all(type(value) is int for value in outcome.details.values())
     assert replace(outcome, passed=True).details == outcome.details
+
+
+def test_the_gate_demands_what_the_marts_promise() -> None:
+    """Each column that the gate looks for stands in the mart's dbt contract, and every mart of the contract is looked at."""
+    root = Path(__file__).resolve().parents[3] / "dbt_project" / "models" / "marts"
+    models = [model for path in root.rglob("*.yml") for model in yaml.safe_load(path.read_text()).get("models", [])]
+    promised = {model["name"]: {column["name"] for column in model["columns"]} for model in models}
+    assert set(MART_COLUMNS) == set(promised)
+    assert {mart: set(names.split()) - promised[mart] for mart, names in MART_COLUMNS.items()} == dict.fromkeys(
+        MART_COLUMNS, set()
+    )
