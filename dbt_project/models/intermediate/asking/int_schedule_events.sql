@@ -1,8 +1,8 @@
 -- Occurrences of schedules: the k-th comes 90 k days after the contact was created, for contacts of customers. Only
 -- those that an active survey may still ask about.
-with triggers as (
+with steps_back as (
 
-    select * from {{ ref('int_survey_triggers') }}
+    select * from {{ ref('int_schedule_steps') }}
 
 ),
 
@@ -15,32 +15,6 @@ contacts as (
 accounts as (
 
     select * from {{ ref('stg_crm__account') }}
-
-),
-
-numbers as (
-
-    select * from {{ ref('int_numbers') }} where n >= 1
-
-),
-
-context as (
-
-    select * from {{ ref('build_context') }}
-
-),
-
-schedules as (
-
-    {% for event, days in var('schedule_days').items() %}
-    select
-        '{{ event }}' as trigger_event,
-        {{ days }} as every_days,
-        min({{ add_days('earliest_due_at', '-delay_days') }}) as occurs_from
-    from triggers
-    where trigger_event = '{{ event }}'
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
 
 ),
 
@@ -57,31 +31,38 @@ customers as (
 
 ),
 
+numbered as (
+
+    select
+        customers.*,
+        steps_back.trigger_event,
+        steps_back.every_days,
+        floor({{ days_between('customers.started_at', 'steps_back.as_of') }} / steps_back.every_days)
+            - steps_back.steps as occurrence
+    from customers
+    cross join steps_back
+
+),
+
 occurrences as (
 
     select
-        schedules.trigger_event,
-        customers.contact_id,
-        customers.account_id,
-        {{ add_days('customers.started_at', 'schedules.every_days * numbers.n') }} as occurred_at
-    from customers
-    cross join schedules
-    cross join context
-    inner join numbers
-        on numbers.n >= {{ days_between('customers.started_at', 'schedules.occurs_from') }} / schedules.every_days
-        and numbers.n <= {{ days_between('customers.started_at', 'context.as_of') }} / schedules.every_days
+        *,
+        {{ add_days('started_at', 'every_days * occurrence') }} as occurred_at
+    from numbered
+    where occurrence >= 1
 
 ),
 
 events as (
 
     select
-        occurrences.trigger_event,
-        occurrences.contact_id || '@' || cast(cast(occurrences.occurred_at as date) as string) as trigger_record_id,
-        occurrences.contact_id,
-        occurrences.account_id,
+        trigger_event,
+        contact_id || '@' || cast(cast(occurred_at as date) as string) as trigger_record_id,
+        contact_id,
+        account_id,
         cast(null as string) as product_id,
-        occurrences.occurred_at
+        occurred_at
     from occurrences
 
 )
