@@ -47,6 +47,11 @@ def definitions(platform: Platform | None = None) -> Definitions:
                 description="Fix what the build stands on, run dbt, pass the three gates, publish.",
             ),
             define_asset_job(
+                "publish_job",
+                AssetSelection.assets(published),
+                description="Publish what stands in the workshop; it refuses unless all checks of that build passed.",
+            ),
+            define_asset_job(
                 "plan_surveys_job",
                 AssetSelection.assets(sealed_decisions),
                 description="Seal the proposals of the newest publication: who is asked, and who is not and why.",

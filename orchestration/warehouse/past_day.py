@@ -78,8 +78,9 @@ def _keep(marts: Path, folder: Path) -> tuple[int, int]:
             "select table_name from information_schema.tables where table_schema = 'marts' and table_name like 'rpt%'"
         ).fetchall()
         for (table,) in tables:
-            con.execute(f"copy marts.{table} to '{draft / table}.parquet' (format parquet)")
-            rows += con.execute(f"select count(*) from marts.{table}").fetchone()[0]
+            # By database and schema: the file is called marts, too.
+            con.execute(f"copy marts.marts.{table} to '{draft / table}.parquet' (format parquet)")
+            rows += con.execute(f"select count(*) from marts.marts.{table}").fetchone()[0]
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(draft, folder)
     return len(tables), rows

@@ -23,7 +23,33 @@ def load_manifest(settings: Settings) -> dict[str, Any]:
     path = target_dir(settings) / "manifest.json"
     if not path.exists() or path.stat().st_mtime < newest_change():
         parse(settings, target_dir(settings))
-    return json.loads(path.read_text())
+    return with_all_tests_attached(json.loads(path.read_text()))
+
+
+def with_all_tests_attached(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with a model for each test that reads several: shown as a check of the one furthest downstream."""
+    order = {unique_id: len(parents) for unique_id, parents in _ancestors(manifest).items()}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test" and not node.get("attached_node"):
+            models = [name for name in node["depends_on"]["nodes"] if name.startswith("model.")]
+            if models:
+                node["attached_node"] = max(models, key=lambda name: (order.get(name, 0), name))
+    return manifest
+
+
+def _ancestors(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    parents: Mapping[str, list[str]] = manifest["parent_map"]
+    found: dict[str, frozenset[str]] = {}
+
+    def visit(name: str) -> frozenset[str]:
+        if name not in found:
+            above = parents.get(name, [])
+            found[name] = frozenset(above).union(*(visit(parent) for parent in above))
+        return found[name]
+
+    for name in parents:
+        visit(name)
+    return found
 
 
 def newest_change(root: Path = REPO) -> float:
