@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from closedloop.clock import Clock
@@ -28,7 +28,10 @@ class Settings(BaseSettings):
     home: Path = Field(default=REPO / ".closedloop", description="folder of all state")
     surveys: Path = Field(default=REPO / "surveys", description="folder of survey programmes (YAML)")
     mapping: Path = Field(default=REPO / "mappings" / "salesforce.yml", description="field mapping of the CRM export")
-    engine: Literal["embedded", "shared"] = Field(default="embedded", description="SQLite and files, or PostgreSQL")
+    engine: Literal["embedded", "shared"] = Field(
+        default="embedded",
+        description="embedded: SQLite; shared: ledger, catalogue and Dagster storage on PostgreSQL (CLOSEDLOOP_LEDGER_URL)",
+    )
     ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: ledger.sqlite in the home")
     smtp_url: str = Field(default="smtp://127.0.0.1:8025", description="smtp://user:password@host:port")
     collector_url: str = Field(default="http://127.0.0.1:8080", description="public base address of survey links")
@@ -61,6 +64,12 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must look like https://host[:port]")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _shared_needs_a_server(self) -> Settings:
+        if self.engine == "shared" and not self.ledger_url.startswith("postgresql"):
+            raise ValueError("CLOSEDLOOP_ENGINE=shared needs CLOSEDLOOP_LEDGER_URL=postgresql://...")
+        return self
 
     # Where things stand in the home -------------------------------------------------
     @property
@@ -152,7 +161,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        name = "CLOSEDLOOP_" + "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
+        field = "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
+        name = f"CLOSEDLOOP_{field or 'ENGINE'}"
         raise BadInput(
             f"setting not valid: {first['msg']}", field=name, remedy="mend it in the environment or in .env"
         ) from None
