@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
     secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
+    alert_grace_seconds: int = Field(
+        default=30, ge=0, description="by itself an alert waits so long for the words that follow a score"
+    )
     wave_approval_size: int = Field(default=10_000, ge=1, description="a larger wave waits for approval")
     max_deletion_share: float = Field(default=0.2, gt=0, le=1, description="a full export that deletes more waits")
     clock_offset_seconds: float = Field(default=0, description="plays the platform on another day (demo only)")
@@ -164,7 +167,9 @@ def load_settings(**overrides: object) -> Settings:
         field = "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
         name = f"CLOSEDLOOP_{field or 'ENGINE'}"
         raise BadInput(
-            f"setting not valid: {first['msg']}", field=name, remedy="mend it in the environment or in .env"
+            f"setting not valid: {first['msg'].removeprefix('Value error, ')}",
+            field=name,
+            remedy="mend it in the environment or in .env",
         ) from None
     except Exception as error:  # pydantic-settings raises SettingsError on JSON that cannot be parsed
         raise BadInput(

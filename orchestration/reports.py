@@ -89,6 +89,17 @@ def explain(settings: Settings, contact_id: str, survey_id: str | None = None) -
     return found
 
 
+def unfollowed(settings: Settings) -> list[str]:
+    """Invitations of detractors in the published marts that no follow-up was opened for: confirmed late, or missed."""
+    if not settings.marts_file.exists():
+        return []
+    with marts(settings) as con:
+        found = con.execute(
+            "select response_id from marts.fct_followups where status = 'open' and assignment_rule is null order by 1"
+        ).fetchall()
+    return [response_id for (response_id,) in found]
+
+
 def export_mart(settings: Settings, mart: str, output: Path) -> int:
     """Write one published mart as CSV or Parquet (by the file's ending); returns its rows."""
     with marts(settings) as con:

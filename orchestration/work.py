@@ -168,11 +168,16 @@ def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] 
 
 
 def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:
-    """Open the follow-up of each new human detractor, warn of clocks about to run out, and send those mails."""
-    from dispatch.followup import run_follow_up, warn_sla
+    """Open the follow-up of each new detractor, warn of clocks about to run out, and send those mails.
 
+    Human answers come from the ledger at once; provisional ones follow when the published marts have confirmed them.
+    """
+    from dispatch.followup import run_follow_up, warn_sla
+    from orchestration.reports import unfollowed
+
+    surveys = load_surveys(settings.surveys)
     with Ledger.open(settings) as ledger:
-        report = run_follow_up(ledger, settings, load_surveys(settings.surveys), now=clock.now())
+        report = run_follow_up(ledger, settings, surveys, now=clock.now(), confirmed=unfollowed(settings))
         warn_sla(ledger, settings, now=clock.now())
     dispatch(settings, clock=clock)
     return report

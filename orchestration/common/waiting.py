@@ -64,9 +64,18 @@ def _waves_for_approval(size: int) -> Select[tuple[str]]:
     )
 
 
-def answers_to_follow_up(ledger: Ledger) -> Waiting | None:
-    """Human answers of detractors that nobody was told of yet."""
-    parts = sorted((row["invitation_id"], row["version"]) for row in due_followups(ledger))
+def answers_to_follow_up(
+    ledger: Ledger, *, now: dt.datetime, grace: dt.timedelta, confirmed: Iterable[str] = ()
+) -> Waiting | None:
+    """Detractors that nobody was told of yet: human answers, and those `confirmed` since.
+
+    A score that came within `grace` waits for its words, so that the alert can show them.
+    """
+    parts = sorted(
+        (row["invitation_id"], row["version"])
+        for row in due_followups(ledger, confirmed=confirmed)
+        if row["comment"] or now - row["scored_at"] >= grace
+    )
     return Waiting(len(parts), name_of(parts)) if parts else None
 
 

@@ -29,6 +29,7 @@ from orchestration.common.waiting import (
     name_of,
     silences,
 )
+from orchestration.reports import unfollowed
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
@@ -51,11 +52,14 @@ def due_messages(context: SensorEvaluationContext, platform: ResourceParam[Platf
     job_name=FOLLOW_UP,
     minimum_interval_seconds=10,
     default_status=RUNNING,
-    description="A new answer of an unhappy customer alerts the owner at once, without waiting for a build.",
+    description="A new answer of an unhappy customer alerts the owner without waiting for a build; a bare score "
+    "waits CLOSEDLOOP_ALERT_GRACE_SECONDS for its words.",
 )
 def unhappy_answers(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
-    with Ledger.open(platform.settings) as ledger:
-        waiting = answers_to_follow_up(ledger)
+    settings = platform.settings
+    grace = dt.timedelta(seconds=settings.alert_grace_seconds)
+    with Ledger.open(settings) as ledger:
+        waiting = answers_to_follow_up(ledger, now=platform.now(), grace=grace, confirmed=unfollowed(settings))
     return request_run(
         context.instance, FOLLOW_UP, waiting, nothing="no unhappy customer waits", real_now=Clock().now()
     )

@@ -32,14 +32,14 @@ def record_run(instance, job_name: str, request: RunRequest, status: DagsterRunS
     instance.create_run_for_job(job, status=status, tags={**request.tags, "dagster/run_key": request.run_key})
 
 
-def detractor(ledger, now: dt.datetime, name: str = "ada", score: int = 3) -> str:
+def detractor(ledger, now: dt.datetime, name: str = "ada", score: int = 3, comment: str = "Too slow.") -> str:
     (invitation_id,) = plan(ledger, [candidate(name)], now=now)
     with ledger.write() as conn:
         answers.record_answer(
             conn,
             invitation_id,
             score,
-            comment="",
+            comment=comment,
             answers={},
             channel="email",
             judged="human",
@@ -101,6 +101,13 @@ def test_an_unhappy_answer_starts_the_follow_up(tick, ledger, now) -> None:
     detractor(ledger, now, "bob")
     assert tick(operations.unhappy_answers).run_key != first.run_key
     assert isinstance(tick(operations.sla_about_to_break), SkipReason)
+
+
+def test_a_bare_score_waits_a_little_for_its_words(tick, ledger, platform, now) -> None:
+    detractor(ledger, now, comment="")
+    assert isinstance(tick(operations.unhappy_answers), SkipReason)
+    platform.clock.time = now + dt.timedelta(seconds=platform.settings.alert_grace_seconds)
+    assert isinstance(tick(operations.unhappy_answers), RunRequest)
 
 
 def test_the_warning_comes_before_the_sla_ends_and_once(tick, ledger, platform, now) -> None:
