@@ -61,21 +61,21 @@ class Lake:
     def open(cls, settings: Settings) -> Lake:
         """The lake of a home, made on first use. Raises BadInput when the home cannot be written."""
         from pyiceberg.catalog.sql import SqlCatalog
-        from sqlalchemy.exc import OperationalError, ProgrammingError
+        from sqlalchemy.exc import DBAPIError
 
         settings.ensure_home()
         settings.lake_dir.mkdir(exist_ok=True)
         location = settings.lake_dir.resolve()
         shared = settings.engine == "shared"
         url = settings.ledger_database_url if shared else f"sqlite:///{location / 'catalog.sqlite'}?timeout=60"
-        for last_attempt in (False, True):
+        for attempts_left in (4, 3, 2, 1, 0):
             try:
                 return cls(SqlCatalog(CATALOG_NAME, uri=url, warehouse=location.as_uri()))
-            except (OperationalError, ProgrammingError):
-                # Another process is making the catalog's tables at this moment.
-                if last_attempt:
+            except DBAPIError:
+                # Perhaps another process is making the catalog's tables at this moment.
+                if not attempts_left:
                     raise
-                time.sleep(0.5)
+                time.sleep(random.uniform(0.1, 0.4))
         raise AssertionError("unreachable")
 
     def close(self) -> None:

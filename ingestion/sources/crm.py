@@ -21,7 +21,7 @@ from ingestion.sources.mapping import Mapping
 from ingestion.sources.quarantine import Quarantine
 from ingestion.sources.reading import Reader
 from ingestion.sources.report import CrmReport, ObjectReport
-from ingestion.sources.sqltext import literal, quoted
+from ingestion.sources.sqltext import literal, prepare, quoted
 from ingestion.sources.transform import Mapped, map_object
 
 __all__ = ["CrmReport", "ingest_crm", "opted_out_keys"]
@@ -47,8 +47,7 @@ def ingest_crm(
     """
     exports = find_exports(Path(folder), mapping)
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.execute(f"set temp_directory = {literal(spill)}")
+        prepare(con, Path(spill))
         ingest = _Ingest(con, lake, mapping, as_utc(now), progress or (lambda _: None), max_deletion_share)
         # A lookup reads other objects as they were at the export: then one export is taken after the other.
         numbered = list(enumerate(exports))
@@ -172,6 +171,7 @@ class _Ingest:
             problem = f"it would delete {gone} of {alive} records, more than {self.max_deletion_share:.0%} of them"
             reader.wait(name, number, "too_many_deletions", rows.get(number, 0), problem=problem)
         faults = self._quarantine_faults(mapped, exports)
+        self.progress(f"{name}: {sum(rows.values()):,} rows of {len(rows)} exports compared")
         for number, change in changes.items():
             self._add_up(name, change, faults.get(number, {}), arrivals[number])
 

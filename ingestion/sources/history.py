@@ -283,6 +283,7 @@ class ObjectHistory:
         if not self.pending:
             return 0
         rows = self.con.execute(f"select * from {self.changes}").to_arrow_table()
+        self.con.execute(f"drop table {self.changes}")
         base = self.cut.get(self.table)
         batch = hashlib.sha256("|".join([self.name, str(base), *self.keys]).encode()).hexdigest()[:32]
         return self.lake.append(self.table, rows, batch_id=f"crm-{batch}", ingested_at=now, source="crm", base=base)

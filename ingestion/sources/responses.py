@@ -18,7 +18,7 @@ from ingestion.sources.csvfile import CsvFile, open_csv
 from ingestion.sources.quarantine import Quarantine, Waiting
 from ingestion.sources.report import ObjectReport, ResponseReport
 from ingestion.sources.series import Series, load_series
-from ingestion.sources.sqltext import clean, literal, moment
+from ingestion.sources.sqltext import clean, literal, moment, prepare
 
 __all__ = ["ResponseReport", "ingest_responses"]
 
@@ -38,8 +38,7 @@ def ingest_responses(lake: Lake, file: Path, *, now: dt.datetime) -> ResponseRep
     opened = open_csv(Path(file), needed=set(REQUIRED))
     _check_columns(opened)
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as con:
-        con.execute("set TimeZone = 'UTC'")
-        con.execute(f"set temp_directory = {literal(spill)}")
+        prepare(con, Path(spill))
         return _ingest(con, lake, opened, as_utc(now))
 
 

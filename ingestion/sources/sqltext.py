@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import duckdb
+
+MEMORY = "4GB"
+"""What DuckDB may take while it compares exports; beyond it, tables go to disk."""
 ISO = "iso"
 BLANKS = "' \t\r\n\u00a0'"
+
+
+def prepare(con: duckdb.DuckDBPyConnection, spill: Path) -> None:
+    """Sets a workbench up: all times are UTC, and what does not fit into memory goes to the folder `spill`."""
+    con.execute("set TimeZone = 'UTC'")
+    con.execute(f"set temp_directory = {literal(str(spill))}")
+    con.execute(f"set memory_limit = '{MEMORY}'")
 
 
 def clean(column: str) -> str:
