@@ -7,23 +7,22 @@ import datetime as dt
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from closedloop.clock import as_utc
-from closedloop.errors import Busy, ClosedLoopError, Refused
+from closedloop.errors import Busy, Refused
 from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE, Kind
+from closedloop.lake.files import live_entries, local_path
 from closedloop.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
     from pyiceberg.catalog.sql import SqlCatalog
-    from pyiceberg.manifest import ManifestEntry
     from pyiceberg.table import Table, Transaction
 
 Cut = dict[str, int]
@@ -60,8 +59,9 @@ class Lake:
     @classmethod
     def open(cls, settings: Settings) -> Lake:
         """The lake of a home, made on first use. Raises BadInput when the home cannot be written."""
-        from pyiceberg.catalog.sql import SqlCatalog
         from sqlalchemy.exc import DBAPIError
+
+        from closedloop.lake.durable import DurableSqlCatalog
 
         settings.ensure_home()
         settings.lake_dir.mkdir(exist_ok=True)
@@ -70,7 +70,7 @@ class Lake:
         url = settings.ledger_database_url if shared else f"sqlite:///{location / 'catalog.sqlite'}?timeout=60"
         for attempts_left in (4, 3, 2, 1, 0):
             try:
-                return cls(SqlCatalog(CATALOG_NAME, uri=url, warehouse=location.as_uri()))
+                return cls(DurableSqlCatalog(CATALOG_NAME, uri=url, warehouse=location.as_uri()))
             except DBAPIError:
                 # Perhaps another process is making the catalog's tables at this moment.
                 if not attempts_left:
@@ -260,22 +260,6 @@ class Lake:
         from closedloop.lake.maintenance import remove_unreferenced
 
         return remove_unreferenced(self, before=before)
-
-
-def live_entries(table: Table, snapshot_id: int) -> Iterator[ManifestEntry]:
-    """The data files of a snapshot. Raises ClosedLoopError on row-level deletes, which we never write."""
-    from pyiceberg.manifest import ManifestContent
-
-    snapshot = table.snapshot_by_id(snapshot_id)
-    for manifest in snapshot.manifests(table.io) if snapshot else []:
-        if manifest.content == ManifestContent.DELETES:
-            raise ClosedLoopError(f"{'.'.join(table.name())} has row-level deletes of another writer; rewrite it first")
-        yield from manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-
-
-def local_path(location: str) -> str:
-    """The path of a `file://` location."""
-    return unquote(urlsplit(location).path) if location.startswith("file:") else location
 
 
 def _columns_of(table: str) -> dict[str, Kind]:

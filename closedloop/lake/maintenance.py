@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from closedloop.lake.lake import Lake, live_entries, local_path
+from closedloop.lake.files import live_entries, local_path
+from closedloop.lake.lake import Lake
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
