@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from closedloop.errors import BadInput, ClosedLoopError
 from closedloop.settings import Settings, load_settings
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+PORT = click.IntRange(0, 65535)
 
 
 class Time(click.ParamType):
@@ -72,6 +74,15 @@ def main() -> None:
     except ClosedLoopError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder without permission
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror}", err=True)
+        sys.exit(1)
 
 
 def show(result: dict[str, Any], as_json: bool, text: str) -> None:
@@ -82,7 +93,21 @@ def show(result: dict[str, Any], as_json: bool, text: str) -> None:
 def lines(result: dict[str, Any]) -> str:
     """Name and value, one a line, for people."""
     width = max((len(name) for name in result), default=0)
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in result.items())
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_told(value)}" for name, value in result.items())
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {count:,}" for name, count in value.items() if count) or "-"
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def complain(kind: str, found: Iterable[object]) -> None:
+    """Warnings or errors on standard error, each with its remedy."""
+    for one in found:
+        click.echo(f"{kind}: {one}", err=True)
 
 
 # Ingest ------------------------------------------------------------------------------------------------------------
@@ -99,12 +124,19 @@ def ingest() -> None:
 @as_json
 @click.pass_obj
 def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bool) -> None:
-    """Read the export folder(s) in FOLDER."""
+    """Read the export folder(s) in FOLDER.
+
+    What is faulty waits in quarantine, the rest is loaded. Exit code 2 when a file or a part of one was kept out.
+    """
     from orchestration import work
 
     say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
     report = work.ingest_crm(context.settings, folder, now=context.clock.now(), mapping=mapping, progress=say)
-    show(report.as_dict(), as_json, report.summary())
+    show(report.as_dict(), as_json, dataclasses.replace(report, errors=[], warnings=[]).summary())
+    complain("warning", report.warnings)
+    complain("error", report.errors)
+    if report.errors:
+        sys.exit(BadInput.exit_code)
 
 
 @ingest.command("responses")
@@ -112,11 +144,16 @@ def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bo
 @as_json
 @click.pass_obj
 def ingest_responses(context: Context, file: Path, as_json: bool) -> None:
-    """Read answers of another tool from FILE (CSV)."""
+    """Read answers of another tool from FILE (CSV).
+
+    Rows that cannot be answers wait in quarantine, the rest is loaded.
+    """
     from orchestration import work
 
     report = work.ingest_responses(context.settings, file, now=context.clock.now())
-    show(report.as_dict(), as_json, lines(report.as_dict()))
+    counts = {name: value for name, value in report.as_dict().items() if name != "warnings"}
+    show(report.as_dict(), as_json, lines(counts))
+    complain("warning", report.warnings)
 
 
 # Build, publish, seal ----------------------------------------------------------------------------------------------
@@ -131,7 +168,7 @@ def ingest_responses(context: Context, file: Path, as_json: bool) -> None:
 def build(
     context: Context, as_of: dt.datetime | None, known_at: dt.datetime | None, like: str | None, as_json: bool
 ) -> None:
-    """Export the ledger, run dbt and all checks, and publish the marts."""
+    """Run dbt and all checks, and publish the marts."""
     from orchestration import work
 
     say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
@@ -160,7 +197,10 @@ def publish(context: Context, build_id: str) -> None:
 @as_json
 @click.pass_obj
 def seal(context: Context, publication_id: str | None, as_json: bool) -> None:
-    """Make the proposals of a publication (default: the newest) decisions; its asks wait to be sent."""
+    """Make proposals decisions; the asks wait to be sent.
+
+    PUBLICATION_ID is the newest one unless given; only the newest one can be sealed.
+    """
     from orchestration import work
 
     sealed = dataclasses.asdict(work.seal(context.settings, publication_id, now=context.clock.now()))
@@ -171,7 +211,10 @@ def seal(context: Context, publication_id: str | None, as_json: bool) -> None:
 @click.option("--as-of", type=Time(), help="Default: now.")
 @click.pass_obj
 def dev_target(context: Context, as_of: dt.datetime | None) -> None:
-    """Prepare an analyst's own warehouse file, for `dbt build --target dev --select ...` by hand."""
+    """Prepare an analyst's own warehouse file.
+
+    For `dbt build --target dev --select ...` by hand; a running daemon is not disturbed. Prints the file.
+    """
     from orchestration import work
 
     click.echo(work.open_dev_target(context.settings, as_of=as_of or context.clock.now()))
@@ -195,7 +238,7 @@ def dispatch(context: Context, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def books(context: Context, as_json: bool) -> None:
-    """What was planned and what became of it, per wave and in total."""
+    """What was planned and what became of it, by wave."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.books import WaveBooks, alert_books, total
     from closedloop.ledger.books import books as read
@@ -236,7 +279,10 @@ def approve_wave(context: Context, wave_id: str, by: str) -> None:
 @cli.group("follow-up", invoke_without_command=True)
 @click.pass_context
 def follow_up(ctx: click.Context) -> None:
-    """Start the follow-up of new detractors; or list them, record first contact and outcome."""
+    """Follow-ups of unhappy customers.
+
+    Without a command: start the follow-up of new detractors, and send the alerts and warnings that are due.
+    """
     if ctx.invoked_subcommand is None:
         from orchestration import work
 
@@ -269,7 +315,7 @@ def follow_up_list(context: Context, everything: bool, as_json: bool) -> None:
 @click.option("--note", default="", help="Kept in the ledger.")
 @click.pass_obj
 def follow_up_contacted(context: Context, invitation_id: str, by: str, at: dt.datetime | None, note: str) -> None:
-    """Record the first contact with a detractor: it stops both clocks."""
+    """Record the first contact, which stops both clocks."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.followups import first_contact
 
@@ -301,14 +347,17 @@ def follow_up_outcome(context: Context, invitation_id: str, outcome: str, by: st
 
 @cli.group()
 def survey() -> None:
-    """Programmes: check them, see whom they would reach, send one to yourself."""
+    """Check programmes, see whom they reach, try them."""
 
 
 @survey.command("validate")
 @as_json
 @click.pass_obj
 def survey_validate(context: Context, as_json: bool) -> None:
-    """Read every programme in the surveys folder and say what is wrong, by line and field."""
+    """Check every programme in the surveys folder.
+
+    What is wrong is named by file, line and field.
+    """
     from closedloop.programme import load_surveys
 
     surveys = load_surveys(context.settings.surveys)
@@ -322,7 +371,10 @@ def survey_validate(context: Context, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def survey_plan(context: Context, as_json: bool) -> None:
-    """Whom the newest publication proposes to ask, and who is left out by which rule."""
+    """Who would be asked, and who not by which rule.
+
+    These are the proposals of the newest publication that are not decided (sealed) yet.
+    """
     from orchestration.reports import plan
 
     found = plan(context.settings)
@@ -337,7 +389,7 @@ def survey_plan(context: Context, as_json: bool) -> None:
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 @click.pass_obj
 def survey_preview(context: Context, survey_id: str, output: Path) -> None:
-    """Write the invitation mail of a survey, for a sample person, as an HTML file."""
+    """Write a sample invitation as an HTML file."""
     from orchestration.reports import preview
 
     preview(context.settings, survey_id, output)
@@ -349,7 +401,11 @@ def survey_preview(context: Context, survey_id: str, output: Path) -> None:
 @click.option("--to", "address", required=True, help="Your own address.")
 @click.pass_obj
 def survey_test_send(context: Context, survey_id: str, address: str) -> None:
-    """Send one invitation to yourself; it is outside the books and its links record nothing."""
+    """Send a sample invitation to yourself.
+
+    It is outside the books and its links record nothing. While live sending is off, the address must be one of
+    CLOSEDLOOP_ALLOWED_RECIPIENTS.
+    """
     from orchestration.reports import test_send
 
     test_send(context.settings, survey_id, address)
@@ -364,8 +420,8 @@ def exclude() -> None:
 @exclude.command("add")
 @click.argument("subject", type=click.Choice(["contact", "account"]))
 @click.argument("subject_id")
-@click.option("--reason", required=True)
-@click.option("--author", required=True)
+@click.option("--reason", required=True, help="Why; kept with the entry.")
+@click.option("--author", required=True, help="Who says so.")
 @click.option("--until", type=Time(), help="End of the exclusion. Default: none.")
 @click.pass_obj
 def exclude_add(
@@ -374,10 +430,13 @@ def exclude_add(
     """Never ask this contact, or anyone of this account."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.lists import exclude_add as add
+    from orchestration.reports import is_published
 
     with Ledger.open(context.settings) as ledger:
         add(ledger, subject, subject_id, reason=reason, author=author, until=until, now=context.clock.now())
     click.echo(f"excluded {subject} {subject_id}")
+    if is_published(context.settings, subject, subject_id) is False:
+        complain("warning", [f"the newest publication has no {subject} with this id; it is excluded should it come"])
 
 
 @exclude.command("remove")
@@ -385,7 +444,7 @@ def exclude_add(
 @click.argument("subject_id")
 @click.pass_obj
 def exclude_remove(context: Context, subject: str, subject_id: str) -> None:
-    """May be asked again."""
+    """Take an entry off the list: may be asked again."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.lists import exclude_remove as remove
 
@@ -404,19 +463,25 @@ def exclude_list(context: Context, as_json: bool) -> None:
 
     with Ledger.open(context.settings) as ledger:
         rows = read(ledger)
+    ends = [f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "-" for row in rows]
     text = "\n".join(
-        f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{r['until'] or '':<26}{r['reason']}" for r in rows
+        f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{end:<18}{r['reason']}"
+        for r, end in zip(rows, ends, strict=True)
     )
-    show({"exclusions": rows}, as_json, text or "nobody is excluded")
+    head = f"{'subject':<9}{'id':<24}{'author':<16}{'until (UTC)':<18}reason\n"
+    show({"exclusions": rows}, as_json, head + text if rows else "nobody is excluded")
 
 
 @cli.command()
-@click.option("--contact", "contact_id", required=True)
-@click.option("--survey", "survey_id")
+@click.option("--contact", "contact_id", required=True, help="Id of the contact.")
+@click.option("--survey", "survey_id", help="Only this survey.")
 @as_json
 @click.pass_obj
 def explain(context: Context, contact_id: str, survey_id: str | None, as_json: bool) -> None:
-    """Why a contact was asked or not: every sealed decision and open proposal, with its rule."""
+    """Why a contact was asked or not, and by which rule.
+
+    Every sealed decision and open proposal of the newest publication, oldest first.
+    """
     from orchestration.reports import explain as read
 
     rows = read(context.settings, contact_id, survey_id)
@@ -424,7 +489,7 @@ def explain(context: Context, contact_id: str, survey_id: str | None, as_json: b
         f"{r['decided_as_of']:%Y-%m-%d}  {r['survey_id']:<20}{r['decision']:<6}{r['deciding_rule']:<18}{r['in_words']}"
         for r in rows
     )
-    show({"decisions": rows}, as_json, text or "no decision about this contact is known")
+    show({"decisions": rows}, as_json, text or "nothing was ever due for this contact")
 
 
 # Long-running parts ------------------------------------------------------------------------------------------------
@@ -436,7 +501,7 @@ def serve() -> None:
 
 
 @serve.command("collector")
-@click.option("--port", default=8080, show_default=True)
+@click.option("--port", default=8080, show_default=True, type=PORT)
 @click.pass_obj
 def serve_collector(context: Context, port: int) -> None:
     """The web application that respondents meet."""
@@ -447,10 +512,13 @@ def serve_collector(context: Context, port: int) -> None:
 
 
 @serve.command("mailbox")
-@click.option("--port", default=8081, show_default=True)
+@click.option("--port", default=8081, show_default=True, type=PORT)
 @click.pass_obj
 def serve_mailbox(context: Context, port: int) -> None:
-    """The embedded mail sink (at CLOSEDLOOP_SMTP_URL) and a viewer of what it received."""
+    """The embedded mail sink and a viewer of its mails.
+
+    The sink listens at CLOSEDLOOP_SMTP_URL, the viewer at --port.
+    """
     from dispatch.mailbox import serve_mailbox as run
 
     context.settings.ensure_home()
@@ -458,7 +526,7 @@ def serve_mailbox(context: Context, port: int) -> None:
 
 
 @serve.command("dashboard")
-@click.option("--port", default=8501, show_default=True)
+@click.option("--port", default=8501, show_default=True, type=PORT)
 @click.pass_obj
 def serve_dashboard(context: Context, port: int) -> None:
     """Pages over the published marts."""
@@ -468,13 +536,16 @@ def serve_dashboard(context: Context, port: int) -> None:
 
 
 @cli.command()
-@click.option("--ui-port", default=3000, show_default=True)
-@click.option("--collector-port", default=8080, show_default=True)
-@click.option("--mailbox-port", default=8081, show_default=True)
-@click.option("--dashboard-port", default=8501, show_default=True)
+@click.option("--ui-port", default=3000, show_default=True, type=PORT)
+@click.option("--collector-port", default=8080, show_default=True, type=PORT)
+@click.option("--mailbox-port", default=8081, show_default=True, type=PORT)
+@click.option("--dashboard-port", default=8501, show_default=True, type=PORT)
 @click.pass_obj
 def up(context: Context, **ports: int) -> None:
-    """Start Dagster, collector, mailbox and dashboard; Ctrl-C stops them all."""
+    """Start all parts, on loopback, until Ctrl-C.
+
+    Dagster's UI and daemon, the collector, the mailbox and the dashboard; prints their addresses.
+    """
     from orchestration.up import up as run
 
     context.settings.ensure_home()
@@ -482,16 +553,26 @@ def up(context: Context, **ports: int) -> None:
 
 
 @cli.command()
-@click.option("--contacts", default=1500, show_default=True, type=click.IntRange(50, 1_000_000))
-@click.option("--seed", default=7, show_default=True)
+@click.option(
+    "--contacts", default=1500, show_default=True, type=click.IntRange(50, 1_000_000), help="Size of the company."
+)
+@click.option("--seed", default=7, show_default=True, help="The same seed and day make the same company.")
 @click.option("--today", type=Time(), help="The demo's day. Default: today.")
 @click.option(
-    "--until", type=click.Choice(["ingest", "build", "plan", "send", "answer", "all"]), default="all", show_default=True
+    "--until",
+    type=click.Choice(["ingest", "build", "plan", "send", "answer", "all"]),
+    default="all",
+    show_default=True,
+    help="Stop after this step.",
 )
 @as_json
 @click.pass_obj
 def demo(context: Context, contacts: int, seed: int, today: dt.datetime | None, until: str, as_json: bool) -> None:
-    """Make a company and play the whole programme once: ingest, decide, send, answer, follow up, publish."""
+    """Make a company and play the programme once.
+
+    Ingests, decides, sends, answers, follows up and publishes. Throws the home of an earlier demo away, and never touches
+    one that no demo made.
+    """
     from orchestration.demo_run import run_demo
 
     run_demo(context.settings, contacts=contacts, seed=seed, today=today, until=until, as_json=as_json)
@@ -506,7 +587,7 @@ def export(context: Context, mart: str, output: Path) -> None:
     from orchestration.reports import export_mart
 
     if output.suffix not in {".csv", ".parquet"}:
-        raise BadInput("the output file must end in .csv or .parquet", file=output)
+        raise BadInput("the output file must end in .csv or .parquet", file=output, remedy="rename it")
     click.echo(f"{export_mart(context.settings, mart, output):,} rows")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,10 @@ def plan(settings: Settings) -> list[dict[str, Any]]:
 
 
 def explain(settings: Settings, contact_id: str, survey_id: str | None = None) -> list[dict[str, Any]]:
-    """Every sealed decision and open proposal about one contact, oldest first, with its rule in words."""
+    """Every sealed decision and open proposal about one contact, oldest first, with its rule in words.
+
+    Raises BadInput where there is none because there is no such contact, or no such survey.
+    """
     with marts(settings) as con:
         found = rows(
             con,
@@ -83,6 +87,10 @@ def explain(settings: Settings, contact_id: str, survey_id: str | None = None) -
             """,
             [contact_id, survey_id, survey_id],
         )
+        if not found:
+            _demand(con, "contact", contact_id)
+            if survey_id is not None:
+                _demand(con, "survey", survey_id)
     for row in found:
         row["all_failed_rules"] = json.loads(row["all_failed_rules"])
         row["in_words"] = IN_WORDS.get(row["deciding_rule"], row["deciding_rule"])
@@ -100,6 +108,32 @@ def unfollowed(settings: Settings) -> list[str]:
     return [response_id for (response_id,) in found]
 
 
+def is_published(settings: Settings, subject: str, subject_id: str) -> bool | None:
+    """Whether the newest publication has this contact, account or survey; None where nothing is published."""
+    if not settings.marts_file.exists():
+        return None
+    with marts(settings) as con:
+        return _knows(con, subject, subject_id)
+
+
+def _knows(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> bool:
+    query = f"select 1 from marts.dim_{subject}s where {subject}_id = ?"
+    return con.execute(query, [subject_id]).fetchone() is not None
+
+
+def _demand(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> None:
+    if not _knows(con, subject, subject_id):
+        raise BadInput(
+            f"there is no {subject} '{subject_id}' in the newest publication",
+            field=f"--{subject}",
+            remedy=f"marts.dim_{subject}s lists them; what came since is known after the next `closedloop build`",
+        )
+
+
+def _cannot_write(output: Path, why: str) -> BadInput:
+    return BadInput(f"cannot be written ({why})", file=output, remedy="choose another file")
+
+
 def export_mart(settings: Settings, mart: str, output: Path) -> int:
     """Write one published mart as CSV or Parquet (by the file's ending); returns its rows."""
     with marts(settings) as con:
@@ -111,7 +145,11 @@ def export_mart(settings: Settings, mart: str, output: Path) -> int:
         ]
         if mart not in known:
             raise BadInput(f"there is no mart '{mart}'", remedy=f"choose one of: {', '.join(known)}")
-        output.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.open("ab").close()
+        except OSError as error:
+            raise _cannot_write(output, error.strerror) from None
         kind = "(format parquet)" if output.suffix == ".parquet" else "(format csv, header)"
         target = str(output).replace("'", "''")
         written = con.execute(f"copy marts.{mart} to '{target}' {kind}").fetchone()
@@ -163,13 +201,34 @@ def preview(settings: Settings, survey_id: str, output: Path) -> None:
     parts = render_invitation(
         sample_message(_survey(settings, survey_id), "sample@closedloop.example"), settings=settings
     )
-    output.write_text(parts.html, encoding="utf-8")
+    try:
+        output.write_text(parts.html, encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(output, error.strerror) from None
 
 
 def test_send(settings: Settings, survey_id: str, address: str) -> None:
-    """Send one sample invitation to `address`; it stands in no book."""
-    from dispatch.rendering import render_invitation
-    from dispatch.smtp import send_once
+    """Send one sample invitation to `address`; it stands in no book.
 
-    parts = render_invitation(sample_message(_survey(settings, survey_id), address), settings=settings)
-    send_once(settings, parts)
+    Raises BadInput for an address that may not get mail, MailServerUnavailable when the mail was not accepted.
+    """
+    from dispatch.rendering import render_invitation
+    from dispatch.smtp import MailServerUnavailable, SmtpSession
+
+    survey = _survey(settings, survey_id)
+    if not settings.may_receive(address):
+        raise BadInput(
+            "live sending is off, and the allow-list does not have this address",
+            field="--to",
+            remedy="add it to CLOSEDLOOP_ALLOWED_RECIPIENTS (a JSON list)",
+        )
+    # Each one is a mail of its own: mailboxes show a second one with the same Message-ID never.
+    message = sample_message(survey, address) | {"message_id": f"sample-{uuid.uuid4().hex}"}
+    parts = render_invitation(message, settings=settings)
+    session = SmtpSession(settings.smtp_url)
+    try:
+        outcome = session.deliver(parts.envelope_from, parts.recipients, parts.as_bytes())
+    finally:
+        session.close()
+    if outcome.state != "sent":
+        raise MailServerUnavailable(f"the mail server did not take the mail ({outcome.reason})")
