@@ -9,7 +9,7 @@ import secrets
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     @classmethod
     def _smtp(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like smtp://user:password@host:port")
         return value
 
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     @classmethod
     def _collector(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like https://host[:port]")
         return value.rstrip("/")
 
@@ -158,6 +158,14 @@ class Settings(BaseSettings):
         return self.home
 
 
+def _port_is_number(parts: SplitResult) -> bool:
+    try:
+        parts.port  # noqa: B018  (reading it checks it; its own error would show what may be half a password)
+    except ValueError:
+        return False
+    return True
+
+
 def load_settings(**overrides: object) -> Settings:
     """The settings in force. Raises BadInput that names the variable, never its value (it may be a secret)."""
     try:
@@ -166,8 +174,9 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         field = "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
         name = f"CLOSEDLOOP_{field or 'ENGINE'}"
+        wrong = first["msg"].removeprefix("Value error, ")
         raise BadInput(
-            f"setting not valid: {first['msg'].removeprefix('Value error, ')}",
+            "there is no such setting" if first["type"] == "extra_forbidden" else f"setting not valid: {wrong}",
             field=name,
             remedy="mend it in the environment or in .env",
         ) from None

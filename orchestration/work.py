@@ -150,12 +150,14 @@ def build(
 
 def seal(settings: Settings, publication_id: str | None = None, *, now: dt.datetime) -> Sealed:
     """Make the proposals of a publication (the newest one by default) decisions, and its asks messages."""
-    if publication_id is None:
-        with Ledger.open(settings) as ledger:
-            newest = ledger_builds.newest_publication(ledger)
-        if newest is None:
-            raise Refused("nothing is published yet; run `closedloop build` first")
-        publication_id = newest["publication_id"]
+    with Ledger.open(settings) as ledger:
+        newest = ledger_builds.newest_publication(ledger)
+        unknown = publication_id is not None and ledger_builds.get_publication(ledger, publication_id) is None
+    if newest is None:
+        raise Refused("nothing is published yet; run `closedloop build` first")
+    if unknown:
+        raise BadInput(f"there is no publication '{publication_id}'", remedy="leave it out: then it is the newest one")
+    publication_id = publication_id or newest["publication_id"]
     return seal_publication(settings, publication_id, now=now)
 
 
