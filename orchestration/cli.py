@@ -207,6 +207,18 @@ def seal(context: Context, publication_id: str | None, as_json: bool) -> None:
     show(sealed, as_json, lines(sealed))
 
 
+@cli.command()
+@as_json
+@click.pass_obj
+def tidy(context: Context, as_json: bool) -> None:
+    """Upkeep of the lake: compact small files, drop snapshots that no kept publication needs."""
+    from orchestration import work
+
+    context.settings.ensure_home()
+    done = work.tidy(context.settings, wall_time=Clock().now())
+    show(done, as_json, lines(done))
+
+
 @cli.command("dev-target")
 @click.option("--as-of", type=Time(), help="Default: now.")
 @click.pass_obj

@@ -51,6 +51,8 @@ def configuration(settings: Settings) -> dict[str, object]:
             "pools": {"default_limit": 1, "granularity": "run"},
             "runs": {"max_concurrent_runs": 4},
         },
+        # What a run prints: our own words, not each of Dagster's events, which stand in its event log anyway.
+        "python_logs": {"python_log_level": "INFO"},
         "sensors": {"use_threads": True, "num_workers": 4},
         "schedules": {"use_threads": True, "num_workers": 2},
         "retention": {

@@ -49,7 +49,7 @@ def publish(settings: Settings, build_id: str, *, now: dt.datetime) -> str:
             "published_at": now,
         }
         _add_audit_row(draft, audit)
-        _keep_reports(draft, settings.published_dir / "history" / build_id)
+        keep_reports(draft, settings.published_dir / "history" / build_id)
         _durable(draft)
         os.replace(draft, target)
         # The record stands before the link: a crash between the two is mended by publishing again.
@@ -126,20 +126,27 @@ def _add_audit_row(marts: Path, audit: dict[str, object]) -> None:
         con.execute(f"insert into marts.publication_audit ({names}) values ({marks})", values)
 
 
-def _keep_reports(marts: Path, folder: Path) -> None:
-    """Copy the `rpt_*` tables, which hold no persons, to where they stay for good."""
+def keep_reports(marts: Path, folder: Path) -> dict[str, int]:
+    """Copy the `rpt_*` tables, which hold no persons, into `folder` as Parquet; returns the rows of each."""
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(marts), read_only=True) as con:
-        tables = con.execute(
+        names = con.execute(
             "select table_name from information_schema.tables where table_schema = 'marts' and table_name like 'rpt%'"
         ).fetchall()
-        for (table,) in tables:
-            con.execute(f"copy marts.{table} to '{folder / table}.parquet' (format parquet)")
+        return {
+            name: con.execute(f"copy marts.{name} to '{folder / name}.parquet' (format parquet)").fetchone()[0]
+            for (name,) in names
+        }
 
 
 def _durable(path: Path) -> None:
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
+
+
+def kept_publications(settings: Settings) -> set[str]:
+    """The publications whose files are still there."""
+    return {path.stem.removeprefix("marts-") for path in settings.published_dir.glob("marts-*.duckdb")}
 
 
 def _remove_old_files(folder: Path, *, keep: Path) -> None:

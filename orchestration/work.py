@@ -185,6 +185,27 @@ def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:
     return report
 
 
+def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
+    """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files.
+
+    `wall_time` is the real time: files younger than an hour may belong to a commit under way and stay.
+    """
+    from orchestration.publish import kept_publications
+
+    with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
+        keep = {
+            snapshot
+            for build in ledger_builds.list_builds(ledger, limit=1000)
+            if build["state"] == "running" or build["build_id"] in kept_publications(settings)
+            for snapshot in build["cut"].values()
+        }
+        return {
+            "files_compacted": sum(lake.compact(table) for table in lake.tables()),
+            "snapshots_dropped": lake.expire(keep),
+            "files_removed": lake.remove_unreferenced(before=wall_time - dt.timedelta(hours=1)),
+        }
+
+
 def open_dev_target(settings: Settings, *, as_of: dt.datetime) -> Path:
     """An analyst's own warehouse file over the newest cut; a running daemon is not disturbed. Returns its path."""
     with Lake.open(settings) as lake:

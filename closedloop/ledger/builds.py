@@ -28,7 +28,10 @@ def start_build(
     code_version: str,
     now: dt.datetime,
 ) -> None:
-    """Record what a build stands on: its times, its cut of the lake, and the last evaluation that it knows."""
+    """Record what a build stands on: its times, its cut of the lake, and the last evaluation that it knows.
+
+    The caller holds the builder's lock; builds that were killed are ended here as failed.
+    """
     row = {
         "build_id": build_id,
         "predecessor_id": predecessor_id,
@@ -41,6 +44,9 @@ def start_build(
         "state": "running",
     }
     with ledger.write() as conn:
+        # One builder at a time: whatever still says that it runs was killed.
+        dead = update(builds).where(builds.c.state == "running")
+        conn.execute(dead.values(state="failed", finished_at=now))
         conn.execute(insert(builds), row)
 
 

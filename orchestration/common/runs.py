@@ -49,10 +49,11 @@ def run_in_process(
 ) -> ExecuteInProcessResult:
     """Run a job to its end in this process and record it under its code location in `instance`.
 
-    It is what `JobDefinition.execute_in_process` does, with two differences: the run bears the origin by which the UI
-    links it to its job, and nothing is printed (the caller shows progress). Raises RunFailed with the first error.
+    It is what `JobDefinition.execute_in_process` does, and in addition the run bears the origin by which the UI links it
+    to its job. Raises RunFailed with the first error.
     """
     job_def = definitions.resolve_job_def(job_name)
+    # Whoever calls this shows progress of its own.
     run_config = {**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     run_tags = merge_run_tags(job_def, partition_key, tags, None, instance, run_config)
     job = InMemoryJob(job_def)

@@ -1,10 +1,11 @@
-"""What a person records or decides, from the launchpad as well as from the command line."""
+"""What a person records, decides or starts, from the launchpad as well as from the command line."""
 
 from typing import Literal
 
-from dagster import Config, ResourceParam, job, op
+from dagster import Config, OpExecutionContext, ResourceParam, job, op
 from pydantic import Field
 
+from closedloop.clock import Clock
 from orchestration.common.failures import RETRIES, failures_told_apart
 from orchestration.common.platform import Platform
 
@@ -134,6 +135,16 @@ def notify_operator(config: Notice, platform: ResourceParam[Platform]) -> None:
         send_notice(platform.settings, config.subject, config.text)
 
 
+@op(retry_policy=RETRIES)
+def tidy_lake(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
+    """Compact small files, drop snapshots that no kept publication stands on, remove files that none names."""
+    from orchestration import work
+
+    with failures_told_apart():
+        done = work.tidy(platform.settings, wall_time=Clock().now())
+    context.log.info(", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in done.items()))
+
+
 @job(description="Put a contact or an account on the exclusion list, or take it off.")
 def exclusions_job() -> None:
     change_exclusions()
@@ -164,6 +175,11 @@ def notify_operator_job() -> None:
     notify_operator()
 
 
+@job(description="Upkeep of the lake: few files instead of many, no snapshots that nobody needs.")
+def tidy_lake_job() -> None:
+    tidy_lake()
+
+
 JOBS = [
     exclusions_job,
     first_contact_job,
@@ -171,4 +187,5 @@ JOBS = [
     approve_wave_job,
     survey_test_send_job,
     notify_operator_job,
+    tidy_lake_job,
 ]

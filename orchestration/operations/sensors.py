@@ -33,6 +33,7 @@ from orchestration.reports import unfollowed
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
+TIDY = "tidy_lake_job"
 
 
 @sensor(
@@ -164,5 +165,18 @@ def hourly_dispatch(context: ScheduleEvaluationContext, platform: ResourceParam[
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})
 
 
+@schedule(
+    job_name=TIDY,
+    cron_schedule="30 3 * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Each night: the lake's small files are compacted, and snapshots dropped that nobody needs.",
+)
+def nightly_upkeep(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    if not platform.settings.lake_dir.exists():
+        return SkipReason("there is no lake yet")
+    return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
+
+
 SENSORS = [due_messages, unhappy_answers, sla_about_to_break, silence, run_failed]
-SCHEDULES = [hourly_dispatch]
+SCHEDULES = [hourly_dispatch, nightly_upkeep]

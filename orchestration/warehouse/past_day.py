@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from closedloop.errors import Busy
 from closedloop.lake import Lake
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
 from orchestration import dbt, gates, work
+from orchestration.publish import keep_reports
 
 
 @dataclass(frozen=True)
@@ -71,19 +70,10 @@ def build_day(
 def _keep(marts: Path, folder: Path) -> tuple[int, int]:
     """Copy the reports; a reader of the folder sees the old ones or the new ones."""
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    draft.mkdir(parents=True)
-    rows = 0
-    with duckdb.connect(str(marts), read_only=True) as con:
-        tables = con.execute(
-            "select table_name from information_schema.tables where table_schema = 'marts' and table_name like 'rpt%'"
-        ).fetchall()
-        for (table,) in tables:
-            # By database and schema: the file is called marts, too.
-            con.execute(f"copy marts.marts.{table} to '{draft / table}.parquet' (format parquet)")
-            rows += con.execute(f"select count(*) from marts.marts.{table}").fetchone()[0]
+    rows = keep_reports(marts, draft)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(draft, folder)
-    return len(tables), rows
+    return len(rows), sum(rows.values())
 
 
 @contextmanager

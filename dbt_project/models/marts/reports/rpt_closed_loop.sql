@@ -90,8 +90,9 @@ counted as (
         cast(sum(case when status = 'in_progress' then 1 else 0 end) as bigint) as in_progress,
         cast(sum(case when status = 'closed' then 1 else 0 end) as bigint) as closed,
 
-        avg(hours_to_first_contact) as mean_hours_to_first_contact,
-        percentile_cont(0.5) within group (order by hours_to_first_contact) as median_hours_to_first_contact,
+        -- Rounded: a sum of floats depends on the order of its rows in the last digits.
+        round(avg(hours_to_first_contact), 6) as mean_hours_to_first_contact,
+        round(percentile_cont(0.5) within group (order by hours_to_first_contact), 6) as median_hours_to_first_contact,
         cast(sum(is_overdue) as bigint) as overdue,
 
         cast(sum(is_repeat) as bigint) as repeat_detractors,
