@@ -77,7 +77,11 @@ def exclude_remove(ledger: Ledger, subject: str, subject_id: str, *, now: dt.dat
     """Take an entry off the exclusion list. Raises BadInput when it is not on it."""
     with ledger.write() as conn:
         if not conn.execute(_entry(subject, subject_id)).rowcount:
-            raise BadInput(f"the {subject} is not on the exclusion list", field="subject_id")
+            raise BadInput(
+                f"the {subject} is not on the exclusion list",
+                field="subject_id",
+                remedy="`closedloop exclude list` shows who is",
+            )
         add_events(conn, [_list_event("exclusion_removed", now, subject=subject, subject_id=subject_id)])
 
 

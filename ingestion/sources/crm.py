@@ -264,7 +264,12 @@ class _Ingest:
         self.arrivals.store(self.lake, now=self.now)
         for (name, field, target), rows in self.orphans.items():
             self.report.warnings.append(
-                BadInput(f"{rows} rows of {name} refer to records of {target} that do not exist; kept", field=field)
+                BadInput(
+                    f"{rows} rows of {name} refer to records of {target} that do not exist; kept",
+                    file=Path(self.mapping.objects[name].file),
+                    field=field,
+                    remedy=f"export them too; or set `orphans: quarantine` for {field} in the mapping: such rows then wait",
+                )
             )
         for report in self.report.objects.values():
             report.check()
