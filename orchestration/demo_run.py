@@ -75,6 +75,7 @@ def run_demo(
     _fresh_home(settings, {"contacts": contacts, "seed": seed, "today": day.isoformat()})
     done = STEPS.index(until)
 
+    heard = None
     console.print(f"[bold]closedloop demo[/bold]  {contacts:,} contacts, seed {seed}, {day}, home {settings.home}")
     with Steps(console, total=5 + 3 * done) as steps:
         from closedloop.ledger import Ledger
@@ -105,7 +106,7 @@ def run_demo(
                     from demo.customers import answer_mails
 
                     with steps.step("customers open their mail and answer"):
-                        answer_mails(settings, seed=seed, clock=clock)
+                        heard = answer_mails(settings, seed=seed, clock=clock)
                     with steps.step("alert the owners of unhappy customers"):
                         run_job("operations", "follow_up_job")
         if done >= 5:
@@ -113,6 +114,9 @@ def run_demo(
                 run_job("warehouse", "build_and_publish_job")
 
     summary = _summary(settings, steps.took, time.monotonic() - began, published=done >= 1)
+    if heard is not None:
+        names = ("opened", "answered", "detractors", "passives", "promoters", "unsubscribed")
+        summary["heard_today"] = {name: getattr(heard, name) for name in names}
     print(json.dumps(summary, indent=2, default=str)) if as_json else _print(summary, until)
 
 
@@ -170,7 +174,7 @@ def _free_ports(settings: Settings, console: Console) -> Settings:
 def _fresh_home(settings: Settings, facts: dict[str, Any]) -> None:
     home = settings.home
     if home.exists() and any(home.iterdir()):
-        if not (home / MARKER).exists():
+        if not (home / MARKER).exists() and _holds_data(settings):
             raise BadInput(
                 "the home holds data that no demo made; the demo will not touch it",
                 file=home,
@@ -179,6 +183,24 @@ def _fresh_home(settings: Settings, facts: dict[str, Any]) -> None:
         shutil.rmtree(home)
     settings.ensure_home()
     (home / MARKER).write_text(json.dumps(facts, indent=2))
+
+
+def _holds_data(settings: Settings) -> bool:
+    """Whether anything was ingested or happened in this home; an empty ledger or a log is no data."""
+    from sqlalchemy import func, select
+
+    from closedloop.lake import Lake
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.schema import events
+
+    if settings.exports_dir.exists() and any(settings.exports_dir.iterdir()):
+        return True
+    if not (settings.home / "ledger.sqlite").exists() and not settings.lake_dir.exists():
+        return True  # not a home of ours at all
+    with Ledger.open(settings) as ledger, ledger.read() as conn:
+        happened = conn.execute(select(func.count()).select_from(events)).scalar_one()
+    with Lake.open(settings) as lake:
+        return bool(happened or lake.cut())
 
 
 @contextmanager
@@ -213,11 +235,11 @@ def _mail_and_collector(settings: Settings) -> Iterator[None]:
 
 def _summary(settings: Settings, took: dict[str, float], total: float, *, published: bool) -> dict[str, Any]:
     from closedloop.ledger import Ledger
-    from closedloop.ledger.books import books
+    from closedloop.ledger.books import alert_books, books
     from orchestration.reports import marts, rows
 
     with Ledger.open(settings) as ledger:
-        waves = books(ledger)
+        waves, alerts = books(ledger), alert_books(ledger)
     today = [book for book in waves if book.wave_id.endswith(settings.clock().now().date().isoformat())]
     summary: dict[str, Any] = {
         "home": str(settings.home),
@@ -225,6 +247,7 @@ def _summary(settings: Settings, took: dict[str, float], total: float, *, publis
             name: sum(getattr(book, name) for book in today)
             for name in ("planned", "pending", "sent", "rejected", "suppressed", "uncertain")
         },
+        "alerts_sent": alerts.sent,
         "seconds": {name: round(seconds, 1) for name, seconds in took.items()},
         "total_seconds": round(total, 1),
     }
@@ -259,30 +282,32 @@ def _summary(settings: Settings, took: dict[str, float], total: float, *, publis
 
 
 def _print(summary: dict[str, Any], until: str) -> None:
-    out = Console(highlight=False)
-    out.print()
+    print()
     for row in summary.get("nps", []):
-        out.print(
-            f"  NPS {row['survey_type']:<14} [bold]{row['nps']:+6.1f}[/bold]   "
-            f"95 % interval {row['nps_low']:+.1f} to {row['nps_high']:+.1f}, {row['responses']:,} responses"
+        print(
+            f"  NPS {row['survey_type']:<16}{row['nps']:+6.1f}   95 % interval {row['nps_low']:+.1f} to "
+            f"{row['nps_high']:+.1f}, {row['responses']:,} responses"
         )
     if funnel := summary.get("funnel"):
-        out.print(
-            f"  sent in 24 months  {funnel['sent']:,}, answered {funnel['answered']:,} "
-            f"(response rate {100 * (funnel['response_rate'] or 0):.1f} %)"
-        )
-    books = ", ".join(f"{name} {count}" for name, count in summary["today"].items() if count or name == "planned")
-    out.print(f"  today's books      {books}")
+        rate = 100 * (funnel["response_rate"] or 0)
+        print(f"  in 24 months        sent {funnel['sent']:,}, answered {funnel['answered']:,} ({rate:.1f} %)")
     if loop := summary.get("closed_loop"):
-        out.print(
-            f"  detractors         {loop['detractors']:,}, contacted inside the SLA {loop['contacted_within_sla']:,}, "
-            f"open {loop['open']:,}, overdue {loop['overdue']:,}"
+        print(
+            f"                      detractors {loop['detractors']:,}, contacted inside the SLA "
+            f"{loop['contacted_within_sla']:,}, open {loop['open']:,}, overdue {loop['overdue']:,}"
         )
-    out.print(f"  took               {summary['total_seconds']:.0f} s")
-    out.print()
-    out.print("  where to look next")
-    out.print("    make up                              the Dagster UI, the mailbox, the survey page, the dashboard")
-    out.print("    .venv/bin/closedloop books           what was planned and what became of it")
+    print(f"  today               {_counts(summary['today'])}")
+    if heard := summary.get("heard_today"):
+        print(f"                      {_counts(heard)}, alerts sent {summary['alerts_sent']}")
+    print(f"  took                {summary['total_seconds']:.0f} s")
+    print()
+    print("  where to look next")
+    print("    make up                               the Dagster UI, the mailbox, the survey page, the dashboard")
+    print("    .venv/bin/closedloop books            what was planned and what became of it")
     if until == "all":
-        out.print("    .venv/bin/closedloop follow-up list  detractors who wait for a person")
-    out.print(f"    {summary['home']}/published/marts.duckdb   the marts, for any BI tool")
+        print("    .venv/bin/closedloop follow-up list   detractors who wait for a person")
+    print(f"    {summary['home']}/published/marts.duckdb   the marts, for any BI tool")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count or name in {"planned", "answered"})
