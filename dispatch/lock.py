@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from closedloop.errors import Busy
+from closedloop.locks import only_one
 from closedloop.settings import Settings
 
 
@@ -16,12 +15,6 @@ def sender_lock(settings: Settings) -> Iterator[None]:
 
     Raises Busy at once when another sender holds it.
     """
-    settings.ensure_home()
-    with (settings.home / "sender.lock").open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Busy(
-                "another sender is at work on this home\n  what to do: wait until it is done; nothing is lost meanwhile"
-            ) from None
+    busy = "another sender is at work on this home\n  what to do: wait until it is done; nothing is lost meanwhile"
+    with only_one(settings.ensure_home() / "sender.lock", busy=busy):
         yield

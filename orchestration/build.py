@@ -7,7 +7,6 @@ ends; every later step names its build, and refuses when the workshop meanwhile 
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import subprocess
@@ -21,12 +20,13 @@ import duckdb
 import pyarrow as pa
 
 from closedloop import __version__
-from closedloop.errors import Busy, Refused
+from closedloop.errors import Refused
 from closedloop.lake import Lake
 from closedloop.ledger import Ledger
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.export import export
 from closedloop.ledger.planning import last_evaluation
+from closedloop.locks import take_lock
 from closedloop.programme import Survey, load_surveys
 from closedloop.settings import REPO, Settings
 
@@ -50,13 +50,7 @@ def hold_workshop(settings: Settings) -> None:
     path = settings.home / "build.lock"
     if path in _held:
         return
-    handle = path.open("a")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise Busy("another build is at work in this home; wait until it is done") from None
-    _held[path] = handle
+    _held[path] = take_lock(path, busy="another build is at work in this home; wait until it is done")
 
 
 def release_workshop(settings: Settings) -> None:

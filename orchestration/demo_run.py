@@ -19,7 +19,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from closedloop.clock import as_utc
 from closedloop.errors import BadInput
+from closedloop.locks import only_one
 from closedloop.settings import Settings
+from orchestration.up import LOCK
 
 STEPS = ("ingest", "build", "plan", "send", "answer", "all")
 MARKER = "demo.json"
@@ -180,7 +182,10 @@ def _fresh_home(settings: Settings, facts: dict[str, Any]) -> None:
                 file=home,
                 remedy="set CLOSEDLOOP_HOME to an empty folder for the demo",
             )
-        shutil.rmtree(home)
+        with only_one(
+            home / LOCK, busy="this home is up\n  what to do: stop `make up` first; a demo throws its home away"
+        ):
+            shutil.rmtree(home)
     settings.ensure_home()
     (home / MARKER).write_text(json.dumps(facts, indent=2))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import http.client
 import os
 import signal
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.table import Table
 
-from closedloop.errors import BadInput, Busy, ClosedLoopError
+from closedloop.errors import BadInput, ClosedLoopError
+from closedloop.locks import only_one
 from closedloop.settings import REPO, Settings
 from orchestration.dagster_home import environment, fail_dead_runs, open_instance
 from orchestration.processes import MARK, Child, kill_marked, marked, stop
@@ -25,6 +25,8 @@ from orchestration.processes import MARK, Child, kill_marked, marked, stop
 LOOPBACK = "127.0.0.1"
 PATIENCE = 240.0
 """Seconds in which every part must answer after the start."""
+LOCK = "up.lock"
+BUSY = "this home is up already\n  what to do: use that one, stop it, or set CLOSEDLOOP_HOME to another home"
 _LOCAL = {LOOPBACK, "localhost", "::1"}
 
 
@@ -52,7 +54,7 @@ def up(
         del ports["mailbox"]
     settings.ensure_home()
     mark = str(settings.home.resolve())
-    with _only_one(settings):
+    with only_one(settings.home / LOCK, busy=BUSY):
         if left := kill_marked(mark):
             console.print(f"ended {left} process(es) that an earlier `up` of this home left behind")
         check_ports(ports)
@@ -189,18 +191,6 @@ def _print_addresses(console: Console, settings: Settings, children: list[Child]
     if not own_mailbox:
         console.print(f"  mail goes to {urlsplit(settings.smtp_url).hostname}, so there is no mailbox here")
     console.print(f"\n  home {settings.home}, logs in {settings.home / 'logs'}. Ctrl-C stops everything.\n")
-
-
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    with (settings.home / "up.lock").open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(
-                "this home is up already\n  what to do: use that one, stop it, or set CLOSEDLOOP_HOME to another home"
-            ) from None
-        yield
 
 
 @contextmanager

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from closedloop.errors import Busy
 from closedloop.lake import Lake
+from closedloop.locks import only_one
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
 from orchestration import dbt, gates, work
 from orchestration.publish import keep_reports
+
+_BUSY = "another past day is being built in this home; wait until it is done"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def build_day(
     began = time.monotonic()
     place = settings.model_copy(update={"home": settings.home / "past_day"})
     folder = settings.published_dir / "history" / "days" / day
-    with _one_at_a_time(place.ensure_home() / "build.lock"):
+    with only_one(place.ensure_home() / "build.lock", busy=_BUSY):
         with Lake.open(settings) as lake:
             build = workshop.Build(
                 build_id=f"day-{day}",
@@ -74,13 +73,3 @@ def _keep(marts: Path, folder: Path) -> tuple[int, int]:
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(draft, folder)
     return len(rows), sum(rows.values())
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    with lock.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy("another past day is being built in this home; wait until it is done") from None
-        yield
