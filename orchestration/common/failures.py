@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dagster import Backoff, Failure, Jitter, MetadataValue, RetryPolicy
 
 from closedloop.errors import BadInput, Busy, ClosedLoopError
+from dispatch.smtp import MailServerUnavailable
 
 RETRIES = RetryPolicy(max_retries=3, delay=5, backoff=Backoff.EXPONENTIAL, jitter=Jitter.PLUS_MINUS)
 """After about 5, 15 and 35 seconds; only for what `is_transient` names, since all else is raised as final."""
 
 _TRANSIENT = (
     Busy,
+    MailServerUnavailable,
     ConnectionError,
     TimeoutError,
     smtplib.SMTPServerDisconnected,

@@ -6,7 +6,16 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRequest, RunsFilter, SkipReason
+from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunRequest,
+    RunsFilter,
+    SkipReason,
+)
 
 from orchestration.common.waiting import Waiting
 
@@ -48,6 +57,10 @@ def request_run(
     failed = instance.get_run_records(
         RunsFilter(job_name=job_name, tags={WORK_TAG: waiting.name}, statuses=FAILED), limit=ATTEMPTS
     )
+    if failed and needs_a_person(instance, failed[0].dagster_run):
+        return SkipReason(
+            f"{waiting.count:,} wait, but their run failed for good: mend the cause, then start it by hand"
+        )
     if len(failed) >= ATTEMPTS:
         return SkipReason(
             f"{waiting.count:,} wait, but their run failed {ATTEMPTS} times: look at it, then start it by hand"
@@ -60,6 +73,27 @@ def request_run(
     return RunRequest(
         run_key=f"{waiting.name}-{len(failed)}", run_config=dict(run_config or {}), tags={WORK_TAG: waiting.name}
     )
+
+
+def needs_a_person(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether a run was canceled, or failed for a reason that does not pass by itself: a step gave up for good, or a
+    check failed. A worker that died, or a server that could not be reached, is not such a reason."""
+    if run.status == DagsterRunStatus.CANCELED:
+        return True
+    failures = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
+    return any(is_final(record.dagster_event) for record in failures if record.dagster_event)
+
+
+def is_final(event: DagsterEvent) -> bool:
+    """Whether a step's failure was raised as final (`failures.final`), or a blocking check did not pass."""
+    data = event.step_failure_data
+    return bool(data.user_failure_data) or check_failed(event)
+
+
+def check_failed(event: DagsterEvent) -> bool:
+    """Whether a step failed because of its blocking checks; its message names them, and no value."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def was_done(instance: DagsterInstance, job_name: str, name: str) -> bool:

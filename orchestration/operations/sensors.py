@@ -4,6 +4,9 @@ import datetime as dt
 import os
 
 from dagster import (
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     ResourceParam,
@@ -21,7 +24,7 @@ from dagster import (
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger
 from orchestration.common.platform import Platform
-from orchestration.common.sensing import WORK_TAG, request_run
+from orchestration.common.sensing import WORK_TAG, check_failed, request_run
 from orchestration.common.waiting import (
     answers_to_follow_up,
     clocks_about_to_run_out,
@@ -123,9 +126,10 @@ def run_failed(context: RunFailureSensorContext, platform: ResourceParam[Platfor
     from dispatch.notice import send_notice
 
     run = context.dagster_run
-    steps = [
-        f"{event.step_key}: {_words(event)}" for event in context.get_step_failure_events() if event.is_step_failure
-    ]
+    failures = [event for event in context.get_step_failure_events() if event.is_step_failure]
+    steps = [f"{event.step_key}: {_words(event)}" for event in failures]
+    if any(check_failed(event) for event in failures):
+        steps += ["", *_failed_checks(context.instance, run.run_id)]
     address = os.environ.get("CLOSEDLOOP_UI_URL", "http://127.0.0.1:3000").rstrip("/")
     text = "\n".join(
         [
@@ -141,10 +145,23 @@ def run_failed(context: RunFailureSensorContext, platform: ResourceParam[Platfor
     send_notice(platform.settings, f"Run failed: {run.job_name}", text)
 
 
-def _words(event: object) -> str:
+def _failed_checks(instance: DagsterInstance, run_id: str) -> list[str]:
+    """The checks that did not pass, in their own words: counts, never a value."""
+    found = []
+    for record in instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = record.dagster_event.asset_check_evaluation_data if record.dagster_event else None
+        if evaluation is not None and not evaluation.passed:
+            table = evaluation.asset_key.to_user_string()
+            found.append(f"- {evaluation.check_name}, {table}: {evaluation.description or 'did not pass'}")
+    return found
+
+
+def _words(event: DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
+    if check_failed(event):
+        return data.error.message.strip()
     # Not our own words: only the kind of the error, its text may hold a value.
     return (data.error.cls_name if data.error else None) or "unknown error"
 

@@ -119,12 +119,13 @@ def _result(spec: AssetCheckSpec, outcomes: list[CheckOutcome], build_id: str) -
     """Passed when something was looked at and nothing is wrong; what warns only does not block."""
     bad = [outcome for outcome in outcomes if not outcome.passed]
     must = [outcome for outcome in bad if outcome.required]
+    whole = spec.asset_key == names.CONTEXT  # looks at all tables, so each is named
     return AssetCheckResult(
         check_name=spec.name,
         asset_key=spec.asset_key,
         passed=bool(outcomes) and not bad,
         severity=_BLOCK if must or not outcomes else _WARN,
-        description="; ".join(_say(outcome) for outcome in (must or bad)[:5]) if outcomes else "did not run",
+        description="; ".join(_say(outcome, whole) for outcome in (must or bad)[:5]) if outcomes else "did not run",
         metadata={
             "build_id": build_id,
             "checks": len(outcomes),
@@ -133,7 +134,7 @@ def _result(spec: AssetCheckSpec, outcomes: list[CheckOutcome], build_id: str) -
                 records=[
                     TableRecord(
                         {
-                            "check": outcome.name.split(".", 2)[-1],
+                            "check": outcome.name.split(".", 1 if whole else 2)[-1],
                             "passed": outcome.passed,
                             "required": outcome.required,
                             "rows": outcome.details.get("rows", 0),
@@ -159,8 +160,8 @@ _SCHEMA = TableSchema(
 )
 
 
-def _say(outcome: CheckOutcome) -> str:
-    name = outcome.name.split(".", 2)[-1]
+def _say(outcome: CheckOutcome, with_table: bool) -> str:
+    name = outcome.name.split(".", 1 if with_table else 2)[-1]
     details = outcome.details
     if details.get("exceptions"):
         return f"{name}: could not run"

@@ -11,6 +11,8 @@ from ledger_world import candidate, plan, publish, survey
 
 from closedloop.ledger import answers, delivery
 from closedloop.ledger.lists import suppress
+from orchestration.common.platform import Platform
+from orchestration.common.runs import RunFailed, run_in_process
 from orchestration.common.sensing import ATTEMPTS, WORK_TAG
 from orchestration.operations import sensors as operations
 from orchestration.operations.location import definitions as operations_location
@@ -92,6 +94,22 @@ def test_a_failed_run_is_started_again_later_and_not_for_ever(tick, instance, le
         request = RunRequest(run_key=f"{request.tags[WORK_TAG]}-{len(keys)}", tags=request.tags)
     assert len(set(keys)) == ATTEMPTS
     assert "start it by hand" in tick(operations.due_messages).skip_message
+
+
+def test_a_run_that_failed_for_good_is_not_started_again(tick, instance, ledger, platform, now, tmp_path) -> None:
+    plan(ledger, [candidate("ada")], now=now)
+    request = tick(operations.due_messages)
+    (tmp_path / "broken.yml").write_text("id: [")
+    broken = Platform(platform.settings.model_copy(update={"surveys": tmp_path}), platform.clock, quiet=True)
+    with pytest.raises(RunFailed, match="broken.yml"):
+        run_in_process(
+            operations_location(broken),
+            operations.DISPATCH,
+            location="operations",
+            instance=instance,
+            tags=request.tags,
+        )
+    assert "mend the cause" in tick(operations.due_messages).skip_message
 
 
 def test_an_unhappy_answer_starts_the_follow_up(tick, ledger, now) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy
 from dagster import Failure
 
 from closedloop.errors import BadInput, Busy, ClosedLoopError, Refused
+from dispatch.smtp import MailServerUnavailable
 from orchestration.common.failures import RETRIES, describe, failures_told_apart, is_transient
 
 
@@ -18,6 +19,7 @@ from orchestration.common.failures import RETRIES, describe, failures_told_apart
     "error",
     [
         Busy("another build is at work"),
+        MailServerUnavailable("nobody answers"),
         ConnectionRefusedError(111, "refused"),
         TimeoutError("no answer"),
         smtplib.SMTPServerDisconnected("gone"),
