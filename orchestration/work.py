@@ -133,13 +133,15 @@ def build(
         for gate, step in (("arrived", None), ("dbt", run_dbt), ("sending", None), ("published", None)):
             say(f"gate: {gate}" if step is None else "dbt build")
             if step is not None:
-                failed = step(settings, prepared.build_id, now=now())
+                failed, page = step(settings, prepared.build_id, now=now()), "logs/dbt/dbt.log"
             else:
                 outcomes = run_gate(settings, prepared.build_id, gate, as_of=prepared.as_of, now=now())
-                failed = failed_checks(outcomes)
+                failed, page = failed_checks(outcomes, with_counts=True), f"docs/{gate}.html"
             if failed:
+                further = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
                 raise Refused(
-                    f"gate '{gate}' failed: {', '.join(failed[:5])}; nothing is published, readers keep what they have"
+                    f"gate '{gate}' failed: {', '.join(failed[:5])}{further}; nothing is published, readers keep what "
+                    f"they have\n  what to do: {settings.home / page} tells what was found"
                 )
         say("publishing")
         return publish(settings, prepared.build_id, now=now())
@@ -223,6 +225,15 @@ def newest_publication(settings: Settings) -> dict[str, Any] | None:
         return ledger_builds.newest_publication(ledger)
 
 
-def failed_checks(outcomes: Iterable[CheckOutcome]) -> list[str]:
-    """Names of the required checks that failed."""
-    return [outcome.name for outcome in outcomes if outcome.required and not outcome.passed]
+def failed_checks(outcomes: Iterable[CheckOutcome], *, with_counts: bool = False) -> list[str]:
+    """Names of the required checks that failed, with how many rows of how many where asked for."""
+    return [
+        outcome.name
+        + (
+            f" ({outcome.details['violations']:,} of {outcome.details['evaluated']:,} rows)"
+            if with_counts and outcome.details.get("violations") and outcome.details.get("evaluated")
+            else ""
+        )
+        for outcome in outcomes
+        if outcome.required and not outcome.passed
+    ]
