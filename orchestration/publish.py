@@ -130,11 +130,12 @@ def keep_reports(marts: Path, folder: Path) -> dict[str, int]:
     """Copy the `rpt_*` tables, which hold no persons, into `folder` as Parquet; returns the rows of each."""
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(str(marts), read_only=True) as con:
+        con.execute("use marts.marts" if marts.stem == "marts" else "use marts")  # a file may be called like its schema
         names = con.execute(
             "select table_name from information_schema.tables where table_schema = 'marts' and table_name like 'rpt%'"
         ).fetchall()
         return {
-            name: con.execute(f"copy marts.{name} to '{folder / name}.parquet' (format parquet)").fetchone()[0]
+            name: con.execute(f"copy {name} to '{folder / name}.parquet' (format parquet)").fetchone()[0]
             for (name,) in names
         }
 
