@@ -181,7 +181,7 @@ def _print_addresses(console: Console, settings: Settings, children: list[Child]
     about = {
         "Dagster UI": "runs, assets, checks, schedules",
         "collector": "what survey links point to",
-        "mailbox": "mails that were sent: open one and click a score",
+        "mailbox": "sent mails: open one, click a score",
         "dashboard": "the published numbers",
     }
     table = Table(box=None, padding=(0, 2), show_header=False)

@@ -7,6 +7,7 @@ on which every model stands (the lake's tables themselves come before the build 
 
 import importlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from dagster import (
@@ -105,7 +106,7 @@ def _gate(gate: str) -> AssetChecksDefinition:
                 fail_build(platform.settings, build["build_id"], now=platform.now())
         for table, spec in specs.items():
             found = outcomes if spec.asset_key == names.CONTEXT else [one for one in outcomes if table_of(one) == table]
-            yield _result(spec, found, build["build_id"])
+            yield _result(spec, found, build["build_id"], platform.settings.home / "docs" / f"{gate}.html")
 
     return run
 
@@ -115,7 +116,7 @@ def table_of(outcome: CheckOutcome) -> str:
     return outcome.name.split(".")[1]
 
 
-def _result(spec: AssetCheckSpec, outcomes: list[CheckOutcome], build_id: str) -> AssetCheckResult:
+def _result(spec: AssetCheckSpec, outcomes: list[CheckOutcome], build_id: str, docs: Path) -> AssetCheckResult:
     """Passed when something was looked at and nothing is wrong; what warns only does not block."""
     bad = [outcome for outcome in outcomes if not outcome.passed]
     must = [outcome for outcome in bad if outcome.required]
@@ -130,6 +131,7 @@ def _result(spec: AssetCheckSpec, outcomes: list[CheckOutcome], build_id: str) -
             "build_id": build_id,
             "checks": len(outcomes),
             "failed": len(bad),
+            "data_docs": MetadataValue.path(str(docs)),
             "outcomes": MetadataValue.table(
                 records=[
                     TableRecord(
