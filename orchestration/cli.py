@@ -211,7 +211,10 @@ def seal(context: Context, publication_id: str | None, as_json: bool) -> None:
 @as_json
 @click.pass_obj
 def tidy(context: Context, as_json: bool) -> None:
-    """Upkeep of the lake: compact small files, drop snapshots that no kept publication needs."""
+    """Upkeep of the lake: compact files, drop old snapshots.
+
+    A snapshot that a kept publication stands on stays.
+    """
     from orchestration import work
 
     context.settings.ensure_home()
