@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,5 +26,9 @@ def places(folder: Path) -> list[Path]:
     """
     files = export_files(folder)
     homes = {path.parent for path in files}
-    found = {home if home == folder or home.parent in homes else home.parent for home in homes}
-    return sorted(found, key=lambda place: min(path.stat().st_mtime for path in files if path.is_relative_to(place)))
+    oldest: dict[Path, float] = {}
+    for path in files:
+        home = path.parent
+        place = home if home == folder or home.parent in homes else home.parent
+        oldest[place] = min(oldest.get(place, math.inf), path.stat().st_mtime)
+    return sorted(oldest, key=lambda place: (oldest[place], place))
