@@ -30,6 +30,8 @@ from closedloop.ledger import Ledger
 from closedloop.settings import Settings
 from orchestration.build import hold_workshop, release_workshop
 
+pytestmark = pytest.mark.slow
+
 NAME, MAIL = f"{PERSONAL} Müller", f"{PERSONAL.lower()}@customer.example"
 DAMAGED: dict[str, bytes] = {
     # duplicate ids, a date in another format, an empty needed field
@@ -90,7 +92,6 @@ def messages(stderr: str, kind: str) -> dict[str, tuple[str, str]]:
 # CRM exports ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_damaged_export_is_told_fault_by_fault_and_the_rest_is_kept(cli: CommandLine, tmp_path: Path) -> None:
     folder = export(tmp_path / "one", DAMAGED)
     done = cli.run("ingest", "crm", folder, "--json", code=2)
@@ -166,7 +167,6 @@ def test_a_damaged_export_is_told_fault_by_fault_and_the_rest_is_kept(cli: Comma
     ]  # fmt: skip
 
 
-@pytest.mark.slow
 def test_a_missing_file_and_a_renamed_column_keep_what_was_known(cli: CommandLine, tmp_path: Path) -> None:
     good = {"Account.csv": b"Id,Name,Tier__c\na1,A,SMB\n", "Contact.csv": b"Id,AccountId,Email\nc1,a1,x@y.example\n"}
     cli.run("ingest", "crm", export(tmp_path / "1", good))
