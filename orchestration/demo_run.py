@@ -9,7 +9,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,49 +91,37 @@ def run_demo(
         with steps.step("write 24 months of invitations and answers"), Ledger.open(settings) as ledger:
             write_history(ledger, company, surveys, today=day, seed=seed)
         with steps.step("start Dagster"):
-            run_job = _job_runner(settings)
+            from orchestration.warehouse.run import job_runner
+
+            run_job = job_runner(settings)
         with steps.step("ingest the CRM exports into the lake"):
-            run_job("warehouse", "ingest_crm_job")
+            run_job("ingest_crm_job")
         if done >= 1:
             with steps.step("build, check and publish the marts"):
-                run_job("warehouse", "build_and_publish_job")
+                run_job("build_and_publish_job")
         if done >= 2:
             with steps.step("decide who is asked, and seal it"):
-                run_job("warehouse", "plan_surveys_job")
+                run_job("plan_surveys_job")
         if done >= 3:
             with _mail_and_collector(settings):
                 with steps.step("send the due surveys by SMTP"):
-                    run_job("operations", "dispatch_surveys_job")
+                    run_job("dispatch_surveys_job")
                 if done >= 4:
                     from demo.customers import answer_mails
 
                     with steps.step("customers open their mail and answer"):
                         heard = answer_mails(settings, seed=seed, clock=clock)
                     with steps.step("alert the owners of unhappy customers"):
-                        run_job("operations", "follow_up_job")
+                        run_job("follow_up_job")
         if done >= 5:
             with steps.step("build, check and publish again"):
-                run_job("warehouse", "build_and_publish_job")
+                run_job("build_and_publish_job")
 
     summary = _summary(settings, steps.took, time.monotonic() - began, published=done >= 1)
     if heard is not None:
         names = ("opened", "answered", "detractors", "passives", "promoters", "unsubscribed")
         summary["heard_today"] = {name: getattr(heard, name) for name in names}
     print(json.dumps(summary, indent=2, default=str)) if as_json else _print(summary, until)
-
-
-def _job_runner(settings: Settings) -> Callable[[str, str], object]:
-    """Starts a job of a code location in this warm process; the UI of this home later shows its runs."""
-    from orchestration.common.platform import Platform
-    from orchestration.common.runs import run_in_process
-    from orchestration.dagster_home import open_instance
-    from orchestration.operations.location import definitions as operations
-    from orchestration.warehouse.location import definitions as warehouse
-
-    platform = Platform.of(settings, quiet=True)
-    instance = open_instance(settings)
-    locations = {"warehouse": warehouse(platform), "operations": operations(platform)}
-    return lambda location, job: run_in_process(locations[location], job, location=location, instance=instance)
 
 
 def _on_day(settings: Settings, today: dt.datetime | None) -> Settings:
