@@ -186,12 +186,21 @@ def log_outcome(
 
 
 def list_followups(ledger: Ledger, *, include_closed: bool = False) -> list[dict[str, Any]]:
-    """Follow-ups as rows of the table, the most urgent first."""
-    found = select(followups).order_by(followups.c.due_at, followups.c.invitation_id)
+    """Follow-ups, the most urgent first: rows of the table with `names` (contact, account) and `comment`, for people."""
+    found = (
+        select(followups, messages.c.payload, answers.c.comment)
+        .outerjoin(messages, messages.c.message_id == followups.c.invitation_id)
+        .outerjoin(answers, answers.c.invitation_id == followups.c.invitation_id)
+        .order_by(followups.c.due_at, followups.c.invitation_id)
+    )
     if not include_closed:
         found = found.where(followups.c.status != "closed")
     with ledger.read() as conn:
-        return [dict(row) for row in conn.execute(found).mappings()]
+        rows = [dict(row) for row in conn.execute(found).mappings()]
+    for row in rows:
+        payload = json.loads(row.pop("payload") or "{}")
+        row["names"] = {name: payload.get(f"{name}_name") for name in ("contact", "account")}
+    return rows
 
 
 def actions_of(ledger: Ledger, invitation_id: str) -> dict[str, dict[str, Any]]:

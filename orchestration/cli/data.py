@@ -1,0 +1,146 @@
+"""From the CRM to the shop window: ingest, build, publish, seal, upkeep."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from closedloop.clock import Clock
+from closedloop.errors import BadInput
+from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
+
+
+@cli.group()
+def ingest() -> None:
+    """Read CRM exports or answers of other tools into the lake."""
+
+
+@ingest.command("crm")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--mapping", type=click.Path(path_type=Path), help="Field mapping (YAML); default: the setting.")
+@as_json
+@click.pass_obj
+def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bool) -> None:
+    """Read the export folder(s) in FOLDER.
+
+    What is faulty waits in quarantine, the rest is loaded. Exit code 2 when a file or a part of one was kept out.
+    """
+    from orchestration import work
+
+    say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
+    report = work.ingest_crm(context.settings, folder, now=context.clock.now(), mapping=mapping, progress=say)
+    show(report.as_dict(), as_json, dataclasses.replace(report, errors=[], warnings=[]).summary())
+    complain("warning", report.warnings)
+    complain("error", report.errors)
+    if report.errors:
+        sys.exit(BadInput.exit_code)
+
+
+@ingest.command("responses")
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+@click.pass_obj
+def ingest_responses(context: Context, file: Path, as_json: bool) -> None:
+    """Read answers of another tool from FILE (CSV).
+
+    Rows that cannot be answers wait in quarantine, the rest is loaded.
+    """
+    from orchestration import work
+
+    report = work.ingest_responses(context.settings, file, now=context.clock.now())
+    counts = {name: value for name, value in report.as_dict().items() if name != "warnings"}
+    show(report.as_dict(), as_json, lines(counts))
+    complain("warning", report.warnings)
+
+
+@cli.command()
+@click.option("--as-of", type=Time(), help="What had happened by then. Default: now.")
+@click.option("--known-at", type=Time(), help="What we knew by then. Default: now.")
+@click.option("--like", metavar="PUBLICATION", help="Repeat a publication: its times and its cut of the lake.")
+@as_json
+@click.pass_obj
+def build(
+    context: Context, as_of: dt.datetime | None, known_at: dt.datetime | None, like: str | None, as_json: bool
+) -> None:
+    """Run dbt and all checks, and publish the marts."""
+    from orchestration import work
+
+    say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
+    publication = work.build(
+        context.settings, as_of=as_of, known_at=known_at, now=context.clock.now, like=like, progress=say
+    )
+    show(
+        {"publication_id": publication, "marts": str(context.settings.marts_file)},
+        as_json,
+        f"published {publication}\n{context.settings.marts_file}",
+    )
+
+
+@cli.command()
+@click.argument("build_id")
+@click.pass_obj
+def publish(context: Context, build_id: str) -> None:
+    """Publish a build whose required checks have all passed."""
+    from orchestration.publish import publish as put
+
+    click.echo(f"published {put(context.settings, build_id, now=context.clock.now())}")
+
+
+@cli.command()
+@click.argument("publication_id", required=False)
+@as_json
+@click.pass_obj
+def seal(context: Context, publication_id: str | None, as_json: bool) -> None:
+    """Make proposals decisions; the asks wait to be sent.
+
+    PUBLICATION_ID is the newest one unless given; only the newest one can be sealed.
+    """
+    from orchestration import work
+
+    sealed = dataclasses.asdict(work.seal(context.settings, publication_id, now=context.clock.now()))
+    show(sealed, as_json, lines(sealed))
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+def tidy(context: Context, as_json: bool) -> None:
+    """Upkeep of the lake: compact files, drop old snapshots.
+
+    A snapshot that a kept publication stands on stays.
+    """
+    from orchestration import work
+
+    context.settings.ensure_home()
+    done = work.tidy(context.settings, wall_time=Clock().now())
+    show(done, as_json, lines(done))
+
+
+@cli.command("dev-target")
+@click.option("--as-of", type=Time(), help="Default: now.")
+@click.pass_obj
+def dev_target(context: Context, as_of: dt.datetime | None) -> None:
+    """Prepare an analyst's own warehouse file.
+
+    For `dbt build --target dev --select ...` by hand; a running daemon is not disturbed. Prints the file.
+    """
+    from orchestration import work
+
+    click.echo(work.open_dev_target(context.settings, as_of=as_of or context.clock.now()))
+
+
+@cli.command()
+@click.argument("mart")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.pass_obj
+def export(context: Context, mart: str, output: Path) -> None:
+    """Write one published mart to OUTPUT (.csv or .parquet)."""
+    from orchestration.reports import export_mart
+
+    if output.suffix not in {".csv", ".parquet"}:
+        raise BadInput("the output file must end in .csv or .parquet", file=output, remedy="rename it")
+    click.echo(f"{export_mart(context.settings, mart, output):,} rows")
