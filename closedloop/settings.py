@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import fnmatch
 import os
+import re
 import secrets
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,6 +21,7 @@ from closedloop.clock import Clock
 from closedloop.errors import BadInput
 
 REPO = Path(__file__).resolve().parent.parent
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
 class Settings(BaseSettings):
@@ -67,6 +71,21 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like https://host[:port]")
         return value.rstrip("/")
+
+    @field_validator("sender_address", "operator_address")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        # Found out at the start: mail by mail each one would be rejected for good.
+        if not _PLAIN_ADDRESS.fullmatch(value):
+            raise ValueError("must be one plain address such as feedback@example.com, without a name")
+        return value
+
+    @field_validator("sender_name")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if not value.isprintable() or "=?" in value:
+            raise ValueError("must be one line of plain text")
+        return value
 
     @model_validator(mode="after")
     def _shared_needs_a_server(self) -> Settings:
@@ -133,14 +152,19 @@ class Settings(BaseSettings):
             self.ensure_home()
             draft = path.with_suffix(f".{os.getpid()}")
             draft.touch(mode=0o600)
-            draft.write_text(secrets.token_urlsafe(48))
+            with draft.open("w") as handle:
+                handle.write(secrets.token_urlsafe(48))
+                handle.flush()
+                os.fsync(handle.fileno())  # an empty key after a power failure would sign links that anyone can make
             try:
                 os.link(draft, path)  # atomic: of two processes starting together, one key wins
             except FileExistsError:
                 pass
             finally:
                 draft.unlink()
-        return path.read_text()
+        if not (key := path.read_text().strip()):
+            raise BadInput("the key that signs links is empty", file=path, remedy="restore it from a backup, or remove it")
+        return key
 
     def ensure_home(self) -> Path:
         """Make the home and see that it can be written. Raises BadInput naming the folder and the remedy."""
@@ -148,7 +172,7 @@ class Settings(BaseSettings):
             self.home.mkdir(parents=True, exist_ok=True)
             probe = self.home / f".probe-{os.getpid()}"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # sensors of one process open the home at the same time
         except OSError as error:
             raise BadInput(
                 f"the home folder cannot be written ({error.strerror})",
@@ -164,6 +188,13 @@ def _port_is_number(parts: SplitResult) -> bool:
     except ValueError:
         return False
     return True
+
+
+def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like a setting but are none, each with the setting that was probably meant."""
+    known = [f"CLOSEDLOOP_{name.upper()}" for name in Settings.model_fields]
+    unknown = [name for name in environment if name.startswith("CLOSEDLOOP_") and name not in known]
+    return {name: near[0] for name in unknown if (near := difflib.get_close_matches(name, known, n=1, cutoff=0.9))}
 
 
 def load_settings(**overrides: object) -> Settings:

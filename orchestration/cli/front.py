@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import click
 
 from closedloop.clock import Clock, parse_time
 from closedloop.errors import ClosedLoopError
-from closedloop.settings import Settings, load_settings
+from closedloop.settings import Settings, load_settings, misspelt
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 PORT = click.IntRange(0, 65535)
@@ -56,6 +57,8 @@ class Context:
 def cli(ctx: click.Context) -> None:
     """Customer loyalty surveys (NPS): ingest, decide, send, listen, follow up, publish."""
     ctx.obj = ctx.obj or Context()
+    for name, meant in misspelt(os.environ).items():
+        complain("warning", [f"{name} is no setting and does nothing; did you mean {meant}?"])
 
 
 def main() -> None:

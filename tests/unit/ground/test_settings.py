@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from closedloop.errors import BadInput
-from closedloop.settings import Settings, load_settings
+from closedloop.settings import Settings, load_settings, misspelt
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,9 @@ from closedloop.settings import Settings, load_settings
         ("CLOSEDLOOP_SILENCE_HOURS", "soon"),
         ("CLOSEDLOOP_MAX_DELETION_SHARE", "3"),
         ("CLOSEDLOOP_LIVE_SENDING", "perhaps"),
+        ("CLOSEDLOOP_SENDER_ADDRESS", "Acme <nps@acme.example>"),
+        ("CLOSEDLOOP_OPERATOR_ADDRESS", "a@acme.example, b@acme.example"),
+        ("CLOSEDLOOP_SENDER_NAME", "Acme\r\nBcc: all@acme.example"),
     ],
 )
 def test_a_wrong_setting_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -57,7 +61,23 @@ def test_the_link_key_is_made_once_and_private(settings: Settings) -> None:
     assert stat.S_IMODE((settings.home / "secret.key").stat().st_mode) == 0o600
 
 
+def test_an_empty_link_key_signs_nothing(settings: Settings) -> None:
+    (settings.home / "secret.key").touch()
+    with pytest.raises(BadInput, match="empty"):
+        _ = settings.link_secret
+
+
+def test_threads_of_one_process_may_open_the_home_at_once(settings: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: settings.ensure_home(), range(2000)))
+
+
 def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(BadInput, match="CLOSEDLOOP_HOME"):
         Settings(home=tmp_path / "file" / "home", _env_file=None).ensure_home()
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant() -> None:
+    environment = {"CLOSEDLOOP_LIVE_SENDNG": "1", "CLOSEDLOOP_HOME": "x", "CLOSEDLOOP_UNRELATED_TOOL": "y", "HOME": "z"}
+    assert misspelt(environment) == {"CLOSEDLOOP_LIVE_SENDNG": "CLOSEDLOOP_LIVE_SENDING"}
