@@ -21,7 +21,7 @@ from closedloop.clock import Clock
 from closedloop.errors import BadInput
 
 REPO = Path(__file__).resolve().parent.parent
-_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\w(?:[\w.-]{0,251}\w)?")
 
 
 class Settings(BaseSettings):
