@@ -97,9 +97,10 @@ def _url(text_: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
+    # Parameters hold names, addresses and words of customers: no error's text may repeat them.
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True, executemany_mode="values_plus_batch")
+            return create_engine(url, pool_pre_ping=True, executemany_mode="values_plus_batch", hide_parameters=True)
     except (NoSuchModuleError, ImportError):
         raise BadInput(
             f"no such kind of database: '{url.drivername}'",
@@ -108,7 +109,7 @@ def _engine(url: URL) -> Engine:
         ) from None
     if url.database:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -10,13 +10,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.exc import IntegrityError
 
 from closedloop.errors import BadInput, Refused
 from closedloop.ledger import Ledger
 from closedloop.ledger.engine import SCHEMA_VERSION
 from closedloop.ledger.migrations import config
-from closedloop.ledger.schema import metadata
+from closedloop.ledger.schema import exclusions, metadata
 
 
 def test_an_empty_database_gets_exactly_the_tables_of_the_schema(ledger: Ledger):
@@ -134,3 +135,10 @@ def test_sqlite_writers_that_read_first_lose_no_update(tmp_path: Path):
     _together(_count, url, 50, processes=3)
     with Ledger.open(url) as ledger, ledger.read() as conn:
         assert conn.execute(text("SELECT n FROM counter")).scalar_one() == 150
+
+
+def test_an_error_of_the_database_repeats_no_value(ledger: Ledger, now):
+    row = {"subject": "contact", "subject_id": "c1", "reason": "Words about Ada", "author": "Olga", "since": now}
+    with pytest.raises(IntegrityError) as caught, ledger.write() as conn:
+        conn.execute(insert(exclusions), [row, row])
+    assert "Words about Ada" not in str(caught.value)
