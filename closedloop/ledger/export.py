@@ -85,9 +85,12 @@ def _write(ledger: Ledger, lake: Lake, batch: int, name: str, now: dt.datetime) 
         count = select(func.count()).where(table.c.export_batch == batch).scalar_subquery()
         is_open = (exports.c.batch == batch) & exports.c.row_count.is_(None)
         conn.execute(update(exports).where(is_open).values(row_count=count))
+        stamped_at = conn.execute(select(exports.c.stamped_at).where(exports.c.batch == batch)).scalar_one()
     rows = _read(ledger, table, batch)
     if rows.num_rows:
-        lake.append(f"ledger.{name}", rows, batch_id=f"ledger-{batch:08d}", ingested_at=now, source="ledger")
+        # With its time: another ledger of this lake counts from 1 again, and its rows must not be taken for these.
+        batch_id = f"ledger-{batch:08d}-{stamped_at:%Y%m%dT%H%M%S%f}"
+        lake.append(f"ledger.{name}", rows, batch_id=batch_id, ingested_at=now, source="ledger")
     with ledger.write() as conn:
         conn.execute(update(exports).where(exports.c.batch == batch).values(written_at=now))
     return rows.num_rows

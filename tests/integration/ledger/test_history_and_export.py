@@ -139,6 +139,17 @@ def test_an_export_that_dies_is_finished_by_the_next(ledger: Ledger, settings: S
         assert conn.execute(select(func.count()).where(exports.c.written_at.is_(None))).scalar_one() == 0
 
 
+def test_another_ledger_of_the_same_lake_loses_nothing(settings: Settings, tmp_path):
+    with Lake.open(settings) as lake:
+        for number, name in enumerate(("ann", "bob")):
+            at = NOW + number * DAY
+            with Ledger.open(f"sqlite:///{tmp_path / name}.sqlite") as ledger:
+                _round(ledger, [name], at)
+                export(ledger, lake, now=at)
+        sent = "select contact_id from lake.ledger_events where kind = 'sent' order by 1"
+        assert _lake_rows(lake, sent) == [("ann",), ("bob",)]
+
+
 @pytest.mark.postgres
 def test_a_number_that_commits_late_is_not_skipped(postgres_server: str, settings: Settings, request, tmp_path):
     """Two writers on PostgreSQL: the lower sequence number becomes visible after the export saw the higher one."""
