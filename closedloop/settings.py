@@ -163,7 +163,9 @@ class Settings(BaseSettings):
             finally:
                 draft.unlink()
         if not (key := path.read_text().strip()):
-            raise BadInput("the key that signs links is empty", file=path, remedy="restore it from a backup, or remove it")
+            raise BadInput(
+                "the key that signs links is empty", file=path, remedy="restore it from a backup, or remove it"
+            )
         return key
 
     def ensure_home(self) -> Path:
