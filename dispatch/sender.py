@@ -144,7 +144,11 @@ class _Run:
             return
         ours = set(
             delivery.hand_over(
-                self.ledger, [mail.message["message_id"] for mail in mails], owner=self.owner, now=self.clock.now()
+                self.ledger,
+                [mail.message["message_id"] for mail in mails],
+                owner=self.owner,
+                now=self.clock.now(),
+                suppressed=self.report.suppressed,
             )
         )
         results, failure = self._transmit([mail for mail in mails if mail.message["message_id"] in ours])
@@ -158,13 +162,15 @@ class _Run:
             )
 
     def _render_all(self, group: list[dict[str, Any]]) -> list[_Mail]:
-        """A message that cannot be rendered is rejected with the reason; the others go on."""
+        """A message that cannot be rendered is rejected with the reason; the others go on. Raises OSError."""
         mails, refused = [], []
         for message in group:
             try:
                 parts = self.render(message, settings=self.settings)
                 data = parts.as_bytes(date=self.clock.now())
                 mails.append(_Mail(message, parts.envelope_from, list(parts.recipients), data))
+            except OSError:
+                raise  # the disk or the system fails us: no fault of the message, which stays pending
             except Exception as error:
                 refused.append(Result(message["message_id"], "rejected", f"cannot be rendered: {_in_words(error)}"))
         self._record(refused)

@@ -21,8 +21,6 @@ from closedloop.errors import ClosedLoopError
 State = Literal["sent", "rejected", "uncertain", "pending"]
 
 TIMEOUT_SECONDS = 30.0
-_ABOUT_US = frozenset({502, 503, 530, 534, 535, 538})
-"""Refusals of the session (not logged in, no such command): no fault of the message."""
 
 
 class MailServerUnavailable(ClosedLoopError):
@@ -131,15 +129,17 @@ class SmtpSession:
         return Outcome("uncertain", "unreadable answer after the data", is_connection_lost=True)
 
     def _refused(self, code: int, phase: str) -> Outcome:
-        """5xx is for good, all else may be tried again; a refusal of the session is no fault of the message."""
+        """5xx is for good, all else may be tried again; but what is refused at MAIL is our session (not logged in) or our
+        own address (not ours to send from), which all messages share: no fault of this one."""
         if code == 421:
             self.drop()
             return Outcome("pending", f"{code} at {phase}: the server closes", is_connection_lost=True)
-        if code in _ABOUT_US and phase == "sender":
+        if 500 <= code < 600 and phase == "sender":
             self.drop()
             raise MailServerUnavailable(
                 f"the mail server refuses our session with {code}; nothing is lost, what is due stays pending\n"
-                "  what to do: see that user and password in CLOSEDLOOP_SMTP_URL are right"
+                "  what to do: see that user and password in CLOSEDLOOP_SMTP_URL are right, and that this user may send "
+                "from CLOSEDLOOP_SENDER_ADDRESS"
             )
         if 500 <= code < 600:
             return Outcome("rejected", f"{code} at {phase}")

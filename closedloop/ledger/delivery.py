@@ -21,8 +21,8 @@ from closedloop.ledger.checks import Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
 from closedloop.ledger.rows import Row, chunks
-from closedloop.ledger.schema import messages, wave_approvals
-from closedloop.programme import Survey
+from closedloop.ledger.schema import messages, suppressions, wave_approvals
+from closedloop.programme import Rule, Survey
 from closedloop.settings import Settings
 
 __all__ = [
@@ -160,17 +160,37 @@ def recipients(payload: Mapping[str, Any]) -> list[str]:
 
 
 def hand_over(
-    ledger: Ledger, message_ids: Sequence[str], *, owner: str, now: dt.datetime, lease: dt.timedelta = LEASE
+    ledger: Ledger,
+    message_ids: Sequence[str],
+    *,
+    owner: str,
+    now: dt.datetime,
+    lease: dt.timedelta = LEASE,
+    suppressed: dict[str, int] | None = None,
 ) -> list[str]:
-    """Mark claimed messages 'handed', on disk, before the mail server sees them. Returns those that still are ours."""
+    """Mark claimed messages 'handed', on disk, before the mail server sees them. Returns those that still are ours.
+
+    Whoever unsubscribed since the claim gets nothing: with a slow mail server that can be minutes. Such messages are
+    closed, and counted in `suppressed` by reason.
+    """
     with ledger.write() as conn:
         held = (messages.c.state == "claimed") & (messages.c.lease_owner == owner) & (messages.c.lease_until > now)
-        ours = conn.scalars(
-            select(messages.c.message_id).where(messages.c.message_id.in_(message_ids), held).with_for_update()
-        ).all()
+        rows = conn.execute(
+            select(*ABOUT, messages.c.person_key).where(messages.c.message_id.in_(message_ids), held).with_for_update()
+        ).mappings()
+        found = {row["message_id"]: row for row in rows}
+        people = {row["person_key"] for row in found.values() if row["person_key"] and row["kind"] != "alert"}
+        blocked = set(
+            conn.scalars(select(suppressions.c.person_key).where(suppressions.c.person_key.in_(sorted(people))))
+        )
+        late = {key: row for key, row in found.items() if row["kind"] != "alert" and row["person_key"] in blocked}
+        suppress_messages(conn, [(row, Rule.SUPPRESSED.value) for row in late.values()], now=now)
+        ours = [message_id for message_id in message_ids if message_id in found and message_id not in late]
         if ours:
             conn.execute(_HAND, [{"id": message_id, "until": now + lease, "at": now} for message_id in ours])
-    return [message_id for message_id in message_ids if message_id in set(ours)]
+    if late and suppressed is not None:
+        suppressed[Rule.SUPPRESSED.value] = suppressed.get(Rule.SUPPRESSED.value, 0) + len(late)
+    return ours
 
 
 def record_results(ledger: Ledger, results: Iterable[Result], *, owner: str, now: dt.datetime) -> dict[str, int]:

@@ -79,7 +79,6 @@ def test_several_connections_share_the_work(ledger: Ledger, settings, server, cl
     ("fault", "state", "reason"),
     [
         ("mail-451", "pending", "451 at sender"),
-        ("mail-550", "rejected", "550 at sender"),
         ("rcpt-450", "pending", "450 at recipient"),
         ("rcpt-550", "rejected", "550 at recipient"),
         ("data-451", "pending", "451 at data"),
@@ -149,10 +148,11 @@ def test_a_server_that_is_not_there_is_a_clear_error_and_all_stays_pending(ledge
     assert _send(ledger, settings, clock).sent == 2
 
 
-def test_a_session_that_is_refused_blames_no_message(ledger: Ledger, settings, server: MailServer, clock):
+@pytest.mark.parametrize("code", ["530", "550"], ids=["not_logged_in", "not_our_address"])
+def test_a_session_that_is_refused_blames_no_message(ledger: Ledger, settings, server: MailServer, clock, code):
     plan(ledger, [candidate("ann"), candidate("bob")])
-    server.fail("ann@customer.example", "mail-530")
-    with pytest.raises(MailServerUnavailable, match="530"):
+    server.fail("ann@customer.example", f"mail-{code}")
+    with pytest.raises(MailServerUnavailable, match=code):
         _send(ledger, settings, clock)
     assert books(ledger)[0].pending == 2
     assert _send(ledger, settings, clock).sent == 2
@@ -181,6 +181,32 @@ def test_what_changed_since_planning_is_respected(ledger: Ledger, settings, serv
     report = _send(ledger, settings, clock)
     assert (report.sent, report.suppressed, report.held) == (1, {"suppressed": 1}, {"live sending is off": 1})
     assert len(server.accepted) == 1
+
+
+def test_who_unsubscribes_while_the_sender_is_at_work_gets_nothing(ledger: Ledger, settings, server, clock):
+    rows = [candidate(f"p{number}") for number in range(40)]
+    ids = plan(ledger, rows)
+
+    def leave(_: SendReport) -> None:  # all are claimed by now, and a first group is sent
+        with ledger.read() as conn:
+            waiting = set(conn.scalars(select(messages.c.message_id).where(messages.c.state == "claimed")))
+        keys = [row["person_key"] for row in rows if row["message_id"] in waiting]
+        lists.suppress(ledger, keys[:3], "unsubscribed", now=NOW)
+
+    report = _send(ledger, settings, clock, progress=leave)
+    assert (report.sent, report.suppressed) == (len(ids) - 3, {"suppressed": 3})
+    assert sum(server.accepted.values()) == len(ids) - 3
+    assert books(ledger)[0].balanced
+
+
+def test_a_failing_disk_rejects_no_message(ledger: Ledger, settings, server, clock):
+    plan(ledger, [candidate("ann"), candidate("bob")])
+    settings.home.joinpath("secret.key").mkdir()  # cannot be read as a file
+    with pytest.raises(OSError):
+        _send(ledger, settings, clock)
+    assert books(ledger)[0].pending == 2
+    settings.home.joinpath("secret.key").rmdir()
+    assert _send(ledger, settings, clock).sent == 2
 
 
 def test_an_address_the_protocol_cannot_carry_is_rejected(ledger: Ledger, settings, server, clock):
