@@ -9,6 +9,7 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from closedloop.clock import Clock
+from closedloop.errors import Refused
 from closedloop.settings import Settings
 from dispatch.smtp import MailServerUnavailable, SmtpSession
 
@@ -16,8 +17,14 @@ from dispatch.smtp import MailServerUnavailable, SmtpSession
 def send_notice(settings: Settings, subject: str, text: str, *, now: dt.datetime | None = None) -> None:
     """Mail `text` to the operator's address, at once and outside the ledger: it is about us, not about a customer.
 
-    `now` is for the mail's date. Put no personal data in it. Raises MailServerUnavailable when it was not accepted.
+    `now` is for the mail's date. Put no personal data in it. Raises MailServerUnavailable when it was not accepted,
+    Refused while live sending is off and the address is not on the allow-list.
     """
+    if not settings.may_receive(settings.operator_address):
+        raise Refused(
+            "live sending is off, and the allow-list does not have the operator's address\n"
+            "  what to do: add CLOSEDLOOP_OPERATOR_ADDRESS to CLOSEDLOOP_ALLOWED_RECIPIENTS (a JSON list)"
+        )
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = " ".join(subject.split())[:200]
     mail["From"] = settings.sender_address

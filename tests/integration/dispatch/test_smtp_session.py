@@ -6,6 +6,7 @@ import pytest
 from ledger_world import NOW
 from mail_server import MailServer
 
+from closedloop.errors import Refused
 from closedloop.settings import Settings
 from dispatch.notice import send_notice
 from dispatch.smtp import MailServerUnavailable, SmtpSession
@@ -50,3 +51,12 @@ def test_a_notice_that_was_not_taken_is_an_error(settings: Settings, server: Mai
     server.fail(settings.operator_address, "rcpt-550")
     with pytest.raises(MailServerUnavailable, match="550"):
         send_notice(settings, "Run failed", "text")
+
+
+def test_the_operator_too_gets_no_mail_off_the_allow_list_until_live(settings: Settings, server: MailServer):
+    real = settings.model_copy(update={"operator_address": "ops@real-company.com"})
+    with pytest.raises(Refused, match="CLOSEDLOOP_ALLOWED_RECIPIENTS"):
+        send_notice(real, "Run failed", "text")
+    assert server.connections == 0
+    send_notice(real.model_copy(update={"live_sending": True}), "Run failed", "text")
+    assert [recipients for _, recipients in server.envelopes] == [("ops@real-company.com",)]
