@@ -40,7 +40,9 @@ def messages_to_send(ledger: Ledger, *, now: dt.datetime, approval_size: int) ->
         messages.c.state == "pending", or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= now)
     )
     left_behind = and_(messages.c.state.in_(("claimed", "handed")), messages.c.lease_until < now)
-    wanted = (or_(due, left_behind), visible(), messages.c.wave_id.not_in(_waves_for_approval(approval_size)))
+    # Approval is about asking: an alert on an answer to the wave's first part goes out at once.
+    may_go = or_(messages.c.kind == "alert", messages.c.wave_id.not_in(_waves_for_approval(approval_size)))
+    wanted = (or_(due, left_behind), visible(), may_go)
     with ledger.read() as conn:
         count = conn.execute(select(func.count()).where(*wanted)).scalar_one()
         if not count:

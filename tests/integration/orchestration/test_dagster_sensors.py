@@ -8,9 +8,12 @@ import os
 import pytest
 from dagster import DagsterRunStatus, RunRequest, SkipReason, build_schedule_context, build_sensor_context
 from ledger_world import candidate, plan, publish, survey
+from sqlalchemy import select, update
 
 from closedloop.ledger import answers, delivery
 from closedloop.ledger.lists import suppress
+from closedloop.ledger.schema import messages
+from dispatch.followup import run_follow_up
 from orchestration.common.platform import Platform
 from orchestration.common.runs import RunFailed, run_in_process
 from orchestration.common.sensing import ATTEMPTS, WORK_TAG
@@ -81,6 +84,22 @@ def test_what_waits_for_approval_starts_nothing_until_approved(tick, ledger, pla
     delivery.approve_wave(ledger, candidate("ada")["wave_id"], by="Olga", now=now)
     assert isinstance(tick(operations.due_messages), RunRequest)
     assert first
+
+
+def test_an_alert_does_not_wait_for_the_approval_of_its_wave(tick, ledger, platform, now) -> None:
+    settings = platform.settings
+    detractor(ledger, now)
+    run_follow_up(ledger, settings, [survey()], now=now)
+    plan(ledger, [candidate("bob"), candidate("cyd")], now=now)
+    with ledger.write() as conn:
+        conn.execute(
+            update(messages).where(messages.c.contact_id == "ada", messages.c.kind == "invitation").values(state="sent")
+        )
+    object.__setattr__(platform, "settings", settings.model_copy(update={"wave_approval_size": 2}))
+    with ledger.read() as conn:
+        assert set(conn.scalars(select(messages.c.wave_id))) == {candidate("ada")["wave_id"]}
+    request = tick(operations.due_messages)
+    assert isinstance(request, RunRequest)
 
 
 def test_a_failed_run_is_started_again_later_and_not_for_ever(tick, instance, ledger, now) -> None:
