@@ -190,19 +190,23 @@ def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
     """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files.
 
+    What was current before the compaction stays until the next upkeep: a build that is under way may read its files.
     `wall_time` is the real time: files younger than an hour may belong to a commit under way and stay.
     """
     from orchestration.publish import kept_publications
 
     with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
-        keep = {
+        current = set(lake.cut().values())
+        compacted = sum(lake.compact(table) for table in lake.tables())
+        kept = kept_publications(settings)
+        keep = current | {
             snapshot
             for build in ledger_builds.list_builds(ledger, limit=1000)
-            if build["state"] == "running" or build["build_id"] in kept_publications(settings)
+            if build["state"] == "running" or build["build_id"] in kept
             for snapshot in build["cut"].values()
         }
         return {
-            "files_compacted": sum(lake.compact(table) for table in lake.tables()),
+            "files_compacted": compacted,
             "snapshots_dropped": lake.expire(keep),
             "files_removed": lake.remove_unreferenced(before=wall_time - dt.timedelta(hours=1)),
         }
