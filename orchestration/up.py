@@ -195,11 +195,15 @@ def _print_addresses(console: Console, settings: Settings, children: list[Child]
 
 @contextmanager
 def _signals(asked_to_stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask to stop; a second one while stopping is ignored. Only a main thread can do that."""
+    """Ctrl-C, SIGTERM and a closed terminal ask to stop; a second one while stopping is ignored. Only a main thread can
+    do that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {which: signal.signal(which, lambda *_: asked_to_stop.set()) for which in (signal.SIGINT, signal.SIGTERM)}
+    asking = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        asking.append(signal.SIGHUP)
+    before = {which: signal.signal(which, lambda *_: asked_to_stop.set()) for which in asking}
     try:
         yield
     finally:

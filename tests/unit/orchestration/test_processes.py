@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from closedloop.errors import BadInput
 from orchestration.processes import MARK, Child, marked, stop
-from orchestration.up import check_ports
+from orchestration.up import _signals, check_ports
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="marks are read from /proc")
 
@@ -26,8 +28,6 @@ time.sleep(300)
 
 
 def child(tmp_path: Path, code: str, mark: str) -> Child:
-    import os
-
     return Child("part", [sys.executable, "-c", code], "", "", tmp_path / "part.log", {**os.environ, MARK: mark})
 
 
@@ -77,3 +77,12 @@ def test_a_port_in_use_is_named_with_the_way_out() -> None:
 def test_two_parts_cannot_have_one_port() -> None:
     with pytest.raises(BadInput, match="mailbox and collector cannot both have port 8080"):
         check_ports({"collector": (8080, "--collector-port"), "mailbox": (8080, "--mailbox-port")})
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda which: which.name)
+def test_whatever_ends_up_lets_it_stop_its_parts_first(which: signal.Signals) -> None:
+    asked, before = threading.Event(), signal.getsignal(which)
+    with _signals(asked):
+        os.kill(os.getpid(), which)
+        assert asked.wait(5)
+    assert signal.getsignal(which) is before
