@@ -129,6 +129,13 @@ class Survey(_Part):
     email: Email = Email()
     follow_up: FollowUp = FollowUp()
 
+    @field_validator("id")
+    @classmethod
+    def _not_all(cls, survey_id: str) -> str:
+        if survey_id == "all":
+            raise ValueError("'all' stands for all surveys in the reports; choose another id")
+        return survey_id
+
     @field_validator("triggers")
     @classmethod
     def _one_trigger_per_event(cls, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:

@@ -48,6 +48,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "external_id_missing": ("{field} is empty", "every response needs an id of its own"),
     "duplicate_external_id": ("an earlier row of the file has the same {field}", "give each response its own id"),
     "survey_missing": ("{field} is empty", "name the survey of each response"),
+    "reserved_survey": ("{field} is 'all', which stands for all surveys in the reports", "give it another name"),
     "unknown_survey_type": ("{field} is neither transactional nor relationship", "write one of the two"),
     "score_not_a_number": ("{field} is not a number", "write a whole number, or leave it empty if unanswered"),
     "score_not_whole": ("{field} is not a whole number", "scores are whole numbers"),
@@ -55,6 +56,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "unknown_scale": ("{field} is no scale", "write it as 0-10 or 1-5"),
     "submitted_at_missing": ("{field} is empty", "an answer needs the time at which it was given"),
     "bad_submitted_at": ("{field} is no ISO time", "write it as 2026-03-02T09:00:00Z"),
+    "submitted_at_in_future": ("{field} lies more than a day ahead", "an answer has the time at which it was given"),
 }
 
 

@@ -26,6 +26,8 @@ TABLE = "responses.imported"
 REQUIRED = ("external_id", "survey", "survey_type", "score", "submitted_at")
 OPTIONAL = ("contact_id", "contact_email", "account_id", "comment", "channel", "scale")
 DEFAULT_SCALE = "0-10"
+CLOCKS_DIFFER = dt.timedelta(days=1)
+"""So much later than now an answer may be, for clocks and zones; the gate of a build allows as much."""
 SCALE = r"^(\d{1,3}) *(?:-|–|to|[.]{2}) *(\d{1,3})$"
 
 
@@ -52,7 +54,7 @@ def _ingest(con: duckdb.DuckDBPyConnection, lake: Lake, file: CsvFile, now: dt.d
         return ResponseReport(known.rows_read, unchanged=unchanged, reasons=known.quarantined, warnings=file.warnings)
 
     series = load_series(con, {0: file}, "raw")
-    con.execute(f"create or replace table typed as {_typed(series)}")
+    con.execute(f"create or replace table typed as {_typed(series, latest=now + CLOCKS_DIFFER)}")
     con.execute(f"create or replace table judged as {_JUDGED}")
     cut = lake.cut_of(TABLE)
     con.execute(
@@ -88,7 +90,7 @@ def _check_columns(file: CsvFile) -> None:
             raise BadInput(f"the column '{column}' is missing", file=file.path, line=1, field=column, remedy=hint)
 
 
-def _typed(series: Series) -> str:
+def _typed(series: Series, *, latest: dt.datetime) -> str:
     """The query of the rows with trimmed text, the time as UTC, attributes as JSON, and which occurrence of an id it is."""
     own = {name: series.column(name) for name in (*REQUIRED, *OPTIONAL)}
     columns = ", ".join(
@@ -105,6 +107,7 @@ def _typed(series: Series) -> str:
         select * exclude (ends), try_cast(ends.low as integer) as low, try_cast(ends.high as integer) as high
         from (
             select * replace (lower(survey_type) as survey_type), submitted_at is null as no_time,
+                timestamp '{latest:%Y-%m-%d %H:%M:%S.%f}' as latest,
                 {moment("submitted_at")} as answered_at, try_cast(score as double) as number,
                 (length(score) = 1 or regexp_full_match(score, '-?\\d+(\\.0+)?')) as is_whole,
                 regexp_extract(coalesce(scale, '{DEFAULT_SCALE}'), '{SCALE}', ['low', 'high']) as ends
@@ -121,6 +124,7 @@ _JUDGED = """
             case
                 when external_id is null then 'external_id_missing|external_id'
                 when survey is null then 'survey_missing|survey'
+                when survey = 'all' then 'reserved_survey|survey'
                 when survey_type is null or survey_type not in ('transactional', 'relationship')
                     then 'unknown_survey_type|survey_type'
                 when low is null or low >= high
@@ -131,6 +135,7 @@ _JUDGED = """
                     then 'score_out_of_range|score'
                 when score is not null and no_time then 'submitted_at_missing|submitted_at'
                 when not no_time and answered_at is null then 'bad_submitted_at|submitted_at'
+                when answered_at > latest then 'submitted_at_in_future|submitted_at'
             end as row_fault
         from typed
     ),

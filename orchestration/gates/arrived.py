@@ -103,8 +103,8 @@ def _imported(*, demanded: bool) -> Suite:
         "responses.imported",
         never_null("external_id"),
         never_null("survey"),
-        # Another content under a known id is a new version; the same content twice is a row too many.
-        unique("survey", "external_id", "content_hash"),
+        # A later file may bring another version of an answer, also one that says again what an earlier one said.
+        unique("external_id", "_batch_id"),
         rule(
             "score_clean",
             "On the 0-10 scale a score is one of the eleven whole numbers, or empty: invited, not answered.",

@@ -303,8 +303,9 @@ def _nps() -> tuple[Check, ...]:
             "Each survey's total is the number of its answers.",
             """
             select 1 from (
-                select survey_id, responses from this
-                where period_grain = 'all' and segment = 'all' and survey_id <> 'all'
+                -- Another tool may have answers of both types under one survey's name: they are reported apart.
+                select survey_id, sum(responses) as responses from this
+                where period_grain = 'all' and segment = 'all' and survey_id <> 'all' group by survey_id
             ) as report
             full join (select survey_id, count(*) as responses from shop.marts.fct_responses group by survey_id) as facts
                 on facts.survey_id = report.survey_id

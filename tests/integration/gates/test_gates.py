@@ -226,7 +226,31 @@ def test_a_flood_is_stopped_and_a_first_wave_passes(workshop) -> None:
     assert workshop.gate("sending")[check].passed, "no wave before this one"
 
 
+def test_an_imported_answer_may_come_back_to_what_it_said_before(workshop) -> None:
+    row = {"external_id": "1", "survey": "other", "score": "9", "content_hash": "nine"}
+    for days, change in ((3, {}), (2, {"score": "3", "content_hash": "three"}), (1, {})):
+        at = workshop.now.replace(tzinfo=None) - dt.timedelta(days=days)
+        workshop.insert(
+            "lake.responses_imported",
+            {**row, **change, "submitted_at": at, "_ingested_at": at, "_batch_id": f"b{days}"},
+        )
+    assert workshop.failed("arrived") == set()
+    workshop.insert("lake.responses_imported", {**row, "_batch_id": "b1", "submitted_at": at, "_ingested_at": at})
+    assert workshop.failed("arrived") == {"arrived.responses_imported.unique_external_id_batch_id"}
+
+
 # Published -----------------------------------------------------------------------------
+
+
+def test_an_imported_survey_may_have_answers_of_both_types(workshop) -> None:
+    """They are reported apart, and a total of each type is still all its answers."""
+    workshop.marts(
+        "insert into marts.fct_responses by name select * replace ('R9' as response_id, 'relationship' as survey_type) from marts.fct_responses"
+    )
+    workshop.marts(
+        "insert into marts.rpt_nps by name select * replace ('relationship' as survey_type) from marts.rpt_nps"
+    )
+    assert workshop.failed("published") == set()
 
 
 PUBLISHED = [

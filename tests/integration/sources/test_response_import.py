@@ -74,6 +74,8 @@ def test_an_empty_score_is_unanswered(take, rows) -> None:
         (row("x", "9", survey_type="nps"), "unknown_survey_type"),
         (row("x", "9", at=""), "submitted_at_missing"),
         (row("x", "9", at="02.01.2026"), "bad_submitted_at"),
+        (row("x", "9", at="2099-01-02"), "submitted_at_in_future"),
+        ("x,all,relationship,,,,9,,,2026-01-01", "reserved_survey"),
         ("x,,relationship,,,,9,,,2026-01-01", "survey_missing"),
         ("x,S,relationship", "malformed_row"),
     ],

@@ -49,11 +49,12 @@ def test_files_that_mean_the_same_have_the_same_hash(tmp_path: Path) -> None:
         (GOOD + "branding:\n  primary_colour: red\n", 10, "branding.primary_colour"),
         (GOOD.replace("name: Post-Close\n", ""), 1, "name"),
         (GOOD.replace("id: post-close", "id: Post Close"), 1, "id"),
+        (GOOD.replace("id: post-close", "id: all"), 1, "id"),
         (GOOD + "  - event: deal_won\n", None, "triggers"),
         (GOOD + "email:\n  subject: 'Hi {{ nickname }}'\n", 10, "email.subject"),
         (GOOD + "question:\n  text: 'Hi {{ first_name'\n", 10, "question.text"),
     ],
-    ids=["status", "number", "event", "unknown", "colour", "missing", "id", "twice", "variable", "template"],
+    ids=["status", "number", "event", "unknown", "colour", "missing", "id", "all", "twice", "variable", "template"],
 )
 def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, broken: str, line: int | None, field: str) -> None:
     with pytest.raises(BadInput) as caught:
