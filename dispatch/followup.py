@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from closedloop.errors import BadInput
 from closedloop.ledger import Ledger, followups
 from closedloop.programme import Survey
 from closedloop.programme.definitions import FollowUp
@@ -86,13 +87,14 @@ def warn_sla(
 
 
 def assign(rules: FollowUp, score: int, payload: Mapping[str, Any], settings: Settings) -> Assignee:
-    """The manager up to the survey's score, else the role that the survey names; whoever is missing is stood in for by
-    owner, manager, operator, in that order, and the rule says so ('fallback_...')."""
+    """The manager up to the survey's score, else the role that the survey names; whoever is missing, or has no address
+    that mail can be sent to, is stood in for by owner, manager, operator, in that order, and the rule says so
+    ('fallback_...')."""
     wanted = "manager" if score <= rules.manager_up_to_score else rules.assignment
     order = dict.fromkeys((wanted, "account_owner", "manager"))
     for role in order:
         prefix = _PREFIX[role]
-        if email := payload.get(f"{prefix}_email"):
+        if _is_usable(email := payload.get(f"{prefix}_email")):
             rule = role if role == wanted else f"fallback_{role}"
             return Assignee(payload.get(f"{prefix}_id"), payload.get(f"{prefix}_name") or "", email, rule)
     return Assignee(None, "", settings.operator_address, "fallback_operator")
@@ -198,7 +200,17 @@ def _alert(
 
 def _manager_copy(payload: Mapping[str, Any], to: str) -> list[str]:
     manager = payload.get("manager_email")
-    return [manager] if manager and manager.lower() != to.lower() else []
+    return [manager] if _is_usable(manager) and manager.lower() != to.lower() else []
+
+
+def _is_usable(email: str | None) -> bool:
+    """Whether mail can be sent there: an address that is misspelt in the CRM must not cost the whole alert."""
+    from dispatch.rendering.headers import address
+
+    try:
+        return bool(email and address(email, "To"))
+    except BadInput:
+        return False
 
 
 def _contact(payload: Mapping[str, Any]) -> str:

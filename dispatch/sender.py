@@ -30,6 +30,8 @@ GROUP = 32
 """Messages under way at once: two commits for each group, and at most so many are uncertain after a crash."""
 MAX_LOST = 5
 """After so many lost connections in a row the run ends; what is left stays pending."""
+PATIENT_TRIES = 3
+"""So often a message waits for a copy that is refused for now; then it goes to whom it is for, without that copy."""
 FIRST_RETRY, LAST_RETRY = dt.timedelta(minutes=1), dt.timedelta(hours=1)
 
 Message = Mapping[str, Any]
@@ -195,7 +197,8 @@ class _Run:
             try:
                 if self.lost >= MAX_LOST:
                     raise MailServerUnavailable("the mail server keeps closing the connection")
-                outcome = session.deliver(mail.sender, mail.recipients, mail.data)
+                patient = mail.message["attempts"] < PATIENT_TRIES
+                outcome = session.deliver(mail.sender, mail.recipients, mail.data, wait_for_copies=patient)
             except MailServerUnavailable as error:
                 # Not one byte of these was shown to the server.
                 results += [self._result(rest.message, _NOT_TRIED) for rest in mails[number:]]

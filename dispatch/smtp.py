@@ -59,15 +59,16 @@ class SmtpSession:
                 ) from None
         return self._smtp
 
-    def deliver(self, sender: str, recipients: Sequence[str], data: bytes) -> Outcome:
+    def deliver(self, sender: str, recipients: Sequence[str], data: bytes, *, wait_for_copies: bool = True) -> Outcome:
         """Hand one message over; the first of `recipients` is whom it is for, the rest are copies.
 
-        A copy that is refused for good does not stop the message. `data` has CRLF line ends. Raises
-        MailServerUnavailable when there is no connection to begin with.
+        A copy that is refused for good does not stop the message; nor does one that is refused for now, unless
+        `wait_for_copies`. `data` has CRLF line ends. Raises MailServerUnavailable when there is no connection to begin
+        with, or the server refuses the session.
         """
         smtp = self.connect()
         try:
-            outcome = self._envelope(smtp, sender, recipients)
+            outcome = self._envelope(smtp, sender, recipients, wait_for_copies)
             if outcome is None:
                 return self._data(smtp, data)
         except (OSError, smtplib.SMTPException) as error:
@@ -93,7 +94,9 @@ class SmtpSession:
         if smtp is not None:
             smtp.close()
 
-    def _envelope(self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str]) -> Outcome | None:
+    def _envelope(
+        self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], wait_for_copies: bool
+    ) -> Outcome | None:
         """MAIL and RCPT; None when the server is ready for the data."""
         code, _ = smtp.mail(sender)
         if code != 250:
@@ -102,7 +105,8 @@ class SmtpSession:
             code, _ = smtp.rcpt(recipient)
             if code in (250, 251, 252):
                 continue
-            if number == 0 or code < 500:
+            server_ends = code == 421 or code < 0
+            if number == 0 or server_ends or (code < 500 and wait_for_copies):
                 return self._refused(code, "recipient")
         return None
 

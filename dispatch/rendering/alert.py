@@ -9,7 +9,7 @@ from typing import Any
 from closedloop.clock import parse_time
 from closedloop.programme import band_of
 from closedloop.settings import Settings
-from dispatch.rendering.headers import address, text_header
+from dispatch.rendering.headers import address, one_line, text_header
 from dispatch.rendering.headers import mailbox as named
 from dispatch.rendering.layout import TEMPLATES, payload_of
 from dispatch.rendering.parts import EmailParts
@@ -22,13 +22,14 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
 
     Payload: `email`, `score`, `due_at`, `acknowledge_due_at` (ISO times or datetimes, UTC), and where known `cc`, `comment`,
     `contact_name`, `contact_email`, `account_name`, `survey_name`, `company`, `answered_at`; `notice: sla_warning` makes it
-    the warning. Raises BadInput as `render_invitation` does.
+    the warning. Raises BadInput when an address cannot be mailed to; a name of the CRM never stops an alert, it is put on
+    one line.
     """
     payload = payload_of(message)
     score = int(payload["score"])
     warning = payload.get("notice") == SLA_WARNING
-    contact = str(payload.get("contact_name") or "a customer")
-    account = str(payload.get("account_name") or "")
+    contact = one_line(str(payload.get("contact_name") or "")) or "a customer"
+    account = one_line(str(payload.get("account_name") or ""))
     whom = f"{contact}, {account}" if account else contact
     due = _time(payload.get("due_at"))
     facts = {

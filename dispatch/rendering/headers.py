@@ -30,6 +30,13 @@ def safe_text(value: str, field: str) -> str:
     return text.strip()
 
 
+def one_line(value: str) -> str:
+    """`value` without what could forge a header: control characters and line breaks become blanks, and nothing in it is
+    an encoded word any more. For texts that must go out whatever stands in them.
+    """
+    return " ".join(_CONTROL.sub(" ", value).replace("=?", "= ?").split())
+
+
 def text_header(value: str, field: str, limit: int = MAX_SUBJECT) -> str:
     """A free-text header, encoded for the wire if it is not plain ASCII; cut at `limit` characters."""
     text = safe_text(value, field)

@@ -8,7 +8,7 @@ import multiprocessing
 import pytest
 from ledger_world import NOW, candidate, plan, survey
 from mail_server import MailServer
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger, answers, followups
@@ -143,6 +143,39 @@ def test_a_copy_that_is_refused_does_not_stop_the_alert(ledger, settings, server
     server.fail("max@closedloop.example", "rcpt-550")
     assert _send(ledger, settings, clock).sent == 1
     assert [envelope[1] for envelope in server.envelopes] == [("olga@closedloop.example",)]
+
+
+def test_a_copy_that_is_refused_for_now_delays_the_alert_and_no_more(
+    ledger, settings, server: MailServer, clock, invited
+):
+    _answer(ledger, invited, 4)
+    _follow_up(ledger, settings)
+    server.fail("max@closedloop.example", "rcpt-450", times=50)
+    sent = [_send(ledger, settings, Clock(clock.offset + day * 24 * HOUR)).sent for day in range(4)]
+    assert sent == [0, 0, 0, 1]
+    assert [envelope[1] for envelope in server.envelopes] == [("olga@closedloop.example",)]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"manager_email": "max@"},
+        {"account_name": "Acme\r\nBcc: all@customer.example"},
+        {"last_name": "=?utf-8?q?x=0ay?="},
+    ],
+    ids=["address", "line_break", "encoded"],
+)
+def test_what_is_odd_in_the_crm_does_not_cost_the_alert(ledger, settings, server: MailServer, clock, odd):
+    [invited] = plan(ledger, [candidate("ann", payload={"contact_name": "", **odd})])
+    _answer(ledger, invited, 4)
+    _follow_up(ledger, settings)
+    with ledger.write() as conn:  # the invitation itself is long sent
+        conn.execute(update(messages).where(messages.c.kind == "invitation").values(state="sent"))
+    assert _send(ledger, settings, clock).sent == 1
+    [(_, recipients)] = server.envelopes
+    assert recipients[0] == "olga@closedloop.example"
+    [mail] = server.messages.values()
+    assert b"\nBcc:" not in mail.split(b"\r\n\r\n")[0]
 
 
 def test_a_warning_goes_out_once_before_the_time_is_over(ledger, settings, server, clock, invited):

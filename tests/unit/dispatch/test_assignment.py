@@ -44,6 +44,11 @@ def test_who_takes_it(settings: Settings, rules: FollowUp, score: int, missing: 
         assert found.email == settings.operator_address
 
 
+def test_a_misspelt_address_is_as_good_as_none(settings: Settings):
+    found = assign(OWNER, 5, {**EVERYONE, "owner_email": "owner@"}, settings)
+    assert (found.email, found.rule) == ("manager@x.example", "fallback_manager")
+
+
 @pytest.mark.parametrize(
     ("payload", "title"),
     [
