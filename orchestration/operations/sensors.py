@@ -183,6 +183,24 @@ def hourly_dispatch(context: ScheduleEvaluationContext, platform: ResourceParam[
 
 
 @schedule(
+    job_name=FOLLOW_UP,
+    cron_schedule="30 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every hour unhappy customers whom nobody was told of are followed up, whatever the sensor did: what made "
+    "its runs fail may be mended by now.",
+)
+def hourly_follow_up(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    settings, now = platform.settings, platform.now()
+    with Ledger.open(settings) as ledger:
+        found = answers_to_follow_up(ledger, now=now, grace=dt.timedelta(0), confirmed=unfollowed(settings))
+        waiting = found or clocks_about_to_run_out(ledger, now=now)
+    if waiting is None:
+        return SkipReason("no unhappy customer waits")
+    return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})
+
+
+@schedule(
     job_name=TIDY,
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
@@ -196,4 +214,4 @@ def nightly_upkeep(context: ScheduleEvaluationContext, platform: ResourceParam[P
 
 
 SENSORS = [due_messages, unhappy_answers, sla_about_to_break, silence, run_failed]
-SCHEDULES = [hourly_dispatch, nightly_upkeep]
+SCHEDULES = [hourly_dispatch, hourly_follow_up, nightly_upkeep]

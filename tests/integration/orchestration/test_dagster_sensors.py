@@ -181,6 +181,23 @@ def test_the_hourly_schedule_sends_only_what_is_due(instance, platform, ledger, 
     assert at(10).run_key != at(11).run_key
 
 
+def test_the_hourly_schedule_follows_up_what_the_sensor_gave_up(tick, instance, platform, ledger, now) -> None:
+    def at(hour: int):
+        time = now.replace(hour=hour)
+        return operations.hourly_follow_up(
+            build_schedule_context(instance, scheduled_execution_time=time, resources={"platform": platform})
+        )
+
+    assert isinstance(at(10), SkipReason)
+    detractor(ledger, now)
+    request = tick(operations.unhappy_answers)
+    for _ in range(ATTEMPTS):
+        record_run(instance, operations.FOLLOW_UP, request, DagsterRunStatus.FAILURE)
+    assert isinstance(tick(operations.unhappy_answers), SkipReason)
+    assert isinstance(at(10), RunRequest)
+    assert at(10).run_key != at(11).run_key
+
+
 def test_new_exports_wait_until_they_are_written_and_are_taken_once(tick, instance, platform) -> None:
     export = platform.settings.exports_dir / "2026-03-01" / "Account.csv"
     export.parent.mkdir(parents=True)
