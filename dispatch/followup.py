@@ -140,7 +140,7 @@ def _open(
 
 def _rules(payload: Mapping[str, Any], survey: Survey | None) -> FollowUp:
     if given := (payload.get("definition") or {}).get("follow_up"):
-        return FollowUp.model_validate(given)
+        return FollowUp.model_validate(given, extra="ignore")  # it was stored; later versions may have dropped a field
     return survey.follow_up if survey is not None else FollowUp()
 
 

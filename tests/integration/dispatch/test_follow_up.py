@@ -145,6 +145,14 @@ def test_a_copy_that_is_refused_does_not_stop_the_alert(ledger, settings, server
     assert [envelope[1] for envelope in server.envelopes] == [("olga@closedloop.example",)]
 
 
+def test_a_rule_stored_by_an_older_version_does_not_stop_the_others(ledger, settings, server, clock):
+    definition = survey().model_dump(mode="json")
+    definition["follow_up"]["dropped_since"] = True
+    for name, extra in (("ann", {"definition": definition}), ("bob", {})):
+        _answer(ledger, plan(ledger, [candidate(name, payload=extra)])[0], 3)
+    assert _follow_up(ledger, settings) == 2
+
+
 def test_a_copy_that_is_refused_for_now_delays_the_alert_and_no_more(
     ledger, settings, server: MailServer, clock, invited
 ):
