@@ -28,6 +28,7 @@ stages as (
     select
         invitation_id,
         min(case when kind = 'sent' then occurred_at end) as sent_at,
+        min(case when kind = 'uncertain' then occurred_at end) as uncertain_at,
         min(case when kind = 'delivered' then occurred_at end) as delivered_at,
         min(case when kind = 'bounced' then occurred_at end) as bounced_at
     from message_events
@@ -53,6 +54,7 @@ invitations as (
         coalesce(hand_overs.kind, 'pending') as delivery_state,
         decisions.sealed_at as planned_at,
         stages.sent_at,
+        stages.uncertain_at,
         stages.delivered_at,
         stages.bounced_at
     from decisions

@@ -47,7 +47,8 @@ rules as (
         facts.*,
 
         facts.is_gone as fails_contact_gone,
-        coalesce(facts.email, '') not like '%_@_%' or facts.email like '% %' as fails_no_address,
+        coalesce(facts.email, '') not like '%_@_%' or facts.email like '% %' or facts.email like '%@%@%'
+            as fails_no_address,
         excluded_contact.subject_id is not null or excluded_account.subject_id is not null as fails_excluded,
         opt_outs.person_key is not null as fails_opted_out,
         suppressions.person_key is not null as fails_suppressed,

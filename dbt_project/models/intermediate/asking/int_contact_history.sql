@@ -25,7 +25,7 @@ asked as (
         person_key,
         survey_id,
         'asked' as what,
-        coalesce(sent_at, planned_at) as happened_at
+        coalesce(sent_at, uncertain_at, planned_at) as happened_at
     from invitations
     where delivery_state in ('pending', 'sent', 'uncertain')
 
@@ -56,6 +56,21 @@ answered as (
 
 ),
 
+answered_otherwise as (
+
+    -- An answer on another scale is no number of ours, but this person has answered.
+    select
+        contact_id,
+        person_key,
+        survey_id,
+        'answered' as what,
+        contacted_at as happened_at
+    from imported
+    where score is not null
+        and scale <> '0-10'
+
+),
+
 history as (
 
     select * from asked
@@ -63,6 +78,8 @@ history as (
     select * from imported_contacts
     union all
     select * from answered
+    union all
+    select * from answered_otherwise
 
 )
 

@@ -5,16 +5,37 @@ with rules as (
 
 ),
 
+sealed as (
+
+    select * from {{ ref('int_sealed_decisions') }}
+
+),
+
+asked_before as (
+
+    -- A wave is a survey's day: an earlier evaluation of that day may have asked the contact (with a cooldown of 0).
+    select distinct
+        wave_id,
+        contact_id
+    from sealed
+    where decision = 'ask'
+
+),
+
 screened as (
 
     select
-        *,
-        not (
+        rules.*,
+        asked_before.contact_id is not null as is_in_wave,
+        asked_before.contact_id is null and not (
             {%- for rule in eligibility_rules() if rule != 'one_per_wave' %}
             fails_{{ rule }}{{ ' or' if not loop.last }}
             {%- endfor %}
         ) as passes_alone
     from rules
+    left join asked_before
+        on asked_before.wave_id = rules.wave_id
+        and asked_before.contact_id = rules.contact_id
 
 ),
 
@@ -35,7 +56,7 @@ judged as (
 
     select
         *,
-        passes_alone and place > 1 as fails_one_per_wave
+        is_in_wave or (passes_alone and place > 1) as fails_one_per_wave
     from ranked
 
 ),

@@ -3,6 +3,8 @@ with events as (
 
     select * from {{ ref('stg_ledger__events') }}
     where kind in ('suppressed_address', 'excluded', 'exclusion_removed', 'unsubscribed', 'bounced')
+        -- An alert goes to one of us: when it bounces, that says nothing about the customer's address.
+        and coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') <> 'alert'
 
 ),
 
