@@ -132,7 +132,8 @@ def _invitations() -> tuple[Check, ...]:
                 from warehouse.lake.ledger_decisions as decisions
                 join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
                 cross join {CONTEXT} as context
-                where decisions.decision = 'ask' and evaluations.sealed_at <= context.known_at
+                where decisions.decision = 'ask'
+                  and evaluations.as_of <= context.as_of and evaluations.sealed_at <= context.known_at
                 group by wave_id
             ) as ledger
             full join (
@@ -255,7 +256,8 @@ def _decisions() -> tuple[Check, ...]:
                 select decisions.candidate_id, decisions.decision, decisions.deciding_rule
                 from warehouse.lake.ledger_decisions as decisions
                 join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
-                cross join {CONTEXT} as context where evaluations.sealed_at <= context.known_at
+                cross join {CONTEXT} as context
+                where evaluations.as_of <= context.as_of and evaluations.sealed_at <= context.known_at
             ) as sealed on sealed.candidate_id = this.candidate_id
             where this.decision is distinct from sealed.decision or this.deciding_rule is distinct from sealed.deciding_rule
             """,

@@ -50,14 +50,20 @@ _SEALED = f"""
         from warehouse.lake.ledger_decisions as decisions
         join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
         cross join {CONTEXT} as context
-        where decisions.decision = 'ask' and evaluations.sealed_at <= context.known_at
+        where decisions.decision = 'ask' and evaluations.as_of <= context.as_of and evaluations.sealed_at <= context.known_at
     )"""
+# Of several versions of an imported row the newest says what is true.
 _IMPORTED = f"""
     imported as (
         select contact_id, case when trim(contact_email) <> '' then sha256(lower(trim(contact_email))) end as person_key,
                survey as survey_id, submitted_at, coalesce(score, '') <> '' as is_answer
-        from warehouse.lake.responses_imported cross join {CONTEXT} as context
-        where _ingested_at <= context.known_at and submitted_at <= context.as_of
+        from (
+            select rows.*, context.as_of,
+                row_number() over (partition by external_id order by _ingested_at desc) as newest
+            from warehouse.lake.responses_imported as rows cross join {CONTEXT} as context
+            where _ingested_at <= context.known_at
+        ) as versions
+        where newest = 1 and submitted_at <= as_of
     )"""
 # The programme under which a candidate was judged, as the lake has it.
 _PROGRAMMES = """
@@ -75,21 +81,34 @@ _CONTACTED = """
     contacted as (
         select
             sealed.contact_id, sealed.person_key, sealed.survey_id,
-            coalesce(min(heard.occurred_at) filter (where heard.kind in ('sent', 'uncertain')), min(sealed.sealed_at)) as at
+            coalesce(
+                min(heard.occurred_at) filter (where heard.kind = 'sent'),
+                min(heard.occurred_at) filter (where heard.kind = 'uncertain'),
+                min(sealed.sealed_at)
+            ) as at
         from sealed left join heard on heard.invitation_id = sealed.candidate_id and heard.message_kind = 'invitation'
         group by sealed.candidate_id, sealed.contact_id, sealed.person_key, sealed.survey_id
-        having count(*) filter (where heard.kind in ('rejected', 'suppressed')) = 0
-            or count(*) filter (where heard.kind in ('sent', 'uncertain')) > 0
+        having coalesce(
+            arg_max(heard.kind, heard.seq) filter (where heard.kind in ('sent', 'uncertain', 'rejected', 'suppressed')), ''
+        ) not in ('rejected', 'suppressed')
         union all
         select contact_id, person_key, survey_id, submitted_at from imported
     )"""
+# A score counts from when it was given (a comment may follow after midnight), and not a day after the first one.
 _ANSWERED = """
+    human as (
+        select
+            invitation_id, occurred_at,
+            coalesce(cast(try_cast(json_extract_string(payload, '$.scored_at') as timestamptz) as timestamp), occurred_at) as at,
+            min(occurred_at) over (partition by invitation_id) as first_at
+        from heard where kind = 'answered' and json_extract_string(payload, '$.judged') = 'human'
+    ),
     answered as (
-        select sealed.contact_id, sealed.person_key, heard.occurred_at as at
-        from heard join sealed on sealed.candidate_id = heard.invitation_id
-        where heard.kind = 'answered' and json_extract_string(heard.payload, '$.judged') = 'human'
+        select sealed.contact_id, sealed.person_key, human.at
+        from human join sealed on sealed.candidate_id = human.invitation_id
+        where human.occurred_at <= human.first_at + interval '24' hour
           and not exists (
-              select 1 from heard as voided where voided.kind = 'voided' and voided.invitation_id = heard.invitation_id
+              select 1 from heard as voided where voided.kind = 'voided' and voided.invitation_id = human.invitation_id
           )
         union all
         select contact_id, person_key, submitted_at from imported where is_answer
@@ -141,7 +160,7 @@ def suites() -> list[Suite]:
                 select 1 from asked join warehouse.lake.ledger_decisions as decisions
                     on decisions.candidate_id = asked.candidate_id
                 join warehouse.lake.ledger_evaluations as evaluations on evaluations.evaluation_id = decisions.evaluation_id
-                where evaluations.sealed_at <= asked.known_at
+                where evaluations.as_of <= asked.as_of and evaluations.sealed_at <= asked.known_at
                 """,
                 _ASKED,
             ),
@@ -276,8 +295,9 @@ def suites() -> list[Suite]:
                 select 1 from (select count(*) as asks from asked) as wave
                 cross join (
                     select max(asks) as largest from (
-                        select asks from warehouse.lake.ledger_evaluations, warehouse.lake.build_context as context
-                        where asks > 0 and sealed_at <= context.known_at order by sealed_at desc limit 8
+                        select asks from warehouse.lake.ledger_evaluations as evaluations, {CONTEXT} as context
+                        where asks > 0 and evaluations.as_of <= context.as_of and sealed_at <= context.known_at
+                        order by sealed_at desc limit 8
                     ) as last_waves
                 ) as past
                 where wave.asks > {FLOOD_FROM} and wave.asks > {FLOOD_FACTOR} * past.largest

@@ -154,8 +154,8 @@ def make_healthy(settings: Settings, now: dt.datetime) -> Workshop:
             **arrival,
         },
     )
-    sealed = {"evaluation_id": "E1", "predecessor_id": "genesis", "sealed_at": ago(120), "asks": 1, "skips": 0}
-    made.insert("lake.ledger_evaluations", {**sealed, **arrival})
+    sealed = {"evaluation_id": "E1", "predecessor_id": "genesis", "as_of": ago(120), "sealed_at": ago(120)}
+    made.insert("lake.ledger_evaluations", {**sealed, "asks": 1, "skips": 0, **arrival})
     asked = {
         "candidate_id": "K0",
         "contact_id": "C3",

@@ -193,6 +193,56 @@ def test_an_imported_row_counts_as_contact_and_its_answer_as_answer(workshop) ->
     assert workshop.failed("sending") == {"sending.survey_queue.no_recent_answer"}
 
 
+def test_of_an_imported_row_the_newest_version_counts(workshop) -> None:
+    now = workshop.now.replace(tzinfo=None)
+    row = {"external_id": "1", "survey": "other", "contact_id": "C1", "score": "9"}
+    for days_ago, at in ((2, now - dt.timedelta(days=10)), (1, now - dt.timedelta(days=200))):
+        learned = now - dt.timedelta(days=days_ago)
+        workshop.insert("lake.responses_imported", {**row, "submitted_at": at, "_ingested_at": learned})
+    assert workshop.failed("sending") == set()
+
+
+def test_a_score_counts_from_its_own_time_not_from_a_later_comment_or_change(workshop) -> None:
+    """As in the models: scored 90 days ago before midnight, commented after it; changed two days later, too late."""
+    scored = (workshop.now - dt.timedelta(days=90)).replace(hour=23, minute=58)
+    answer = {"score": 9, "judged": "human", "scored_at": scored.isoformat()}
+    late = {**answer, "score": 3, "scored_at": (scored + dt.timedelta(days=2)).isoformat()}
+    workshop.warehouse("update lake.ledger_decisions set contact_id = 'C1'")
+    workshop.warehouse("delete from lake.ledger_events where kind = 'answered'")
+    for seq, minutes, payload in ((100, 0, answer), (101, 5, {**answer, "comment": "x"}), (102, 2 * 1440, late)):
+        days_ago = (workshop.now - scored - dt.timedelta(minutes=minutes)) / dt.timedelta(days=1)
+        _event(workshop, "answered", payload, days_ago=days_ago, invitation="K0", seq=seq)
+    assert workshop.failed("sending") == set()
+    workshop.warehouse(
+        """update lake.definitions_surveys
+        set definition = replace(definition, '"skip_after_response_days": 90', '"skip_after_response_days": 91')"""
+    )
+    assert workshop.failed("sending") == {"sending.survey_queue.no_recent_answer"}
+
+
+def test_an_uncertain_mail_counts_from_its_hand_over_until_it_is_proven_rejected(workshop) -> None:
+    check = "sending.survey_queue.not_in_cooldown"
+    workshop.warehouse("update lake.ledger_decisions set contact_id = 'C1'")
+    workshop.warehouse("delete from lake.ledger_events")
+    _event(workshop, "uncertain", {}, days_ago=60, invitation="K0", seq=100)
+    assert not workshop.gate("sending")[check].passed
+    _event(workshop, "rejected", {}, days_ago=59, invitation="K0", seq=101)
+    assert workshop.gate("sending")[check].passed
+
+
+@pytest.mark.parametrize("gate", ["sending", "published"])
+def test_a_past_day_may_be_built_with_what_is_known_now(workshop, gate: str) -> None:
+    """What was evaluated after that day is no part of it."""
+    later = workshop.now.replace(tzinfo=None) + dt.timedelta(days=1)
+    workshop.warehouse("update lake.build_context set known_at = ?", [later])
+    workshop.insert("lake.ledger_evaluations", {"evaluation_id": "E2", "as_of": later, "sealed_at": later, "asks": 2})
+    workshop.warehouse(
+        """insert into lake.ledger_decisions by name
+        select * replace ('KC1' as candidate_id, 'E2' as evaluation_id, 'C1' as contact_id) from lake.ledger_decisions"""
+    )
+    assert workshop.failed(gate) == set()
+
+
 SENDING = [
     {
         "one_per_person": "insert into marts.survey_queue select * replace ('K9' as candidate_id) from marts.survey_queue limit 1",
