@@ -178,7 +178,7 @@ class _Run:
         self._record(refused)
         return mails
 
-    def _transmit(self, mails: list[_Mail]) -> tuple[list[Result], MailServerUnavailable | None]:
+    def _transmit(self, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         """Hand the mails over, spread over the connections. Each gives a result, whatever happens."""
         if len(self.sessions) == 1:
             parts = [self._transmit_by(self.sessions[0], mails)]
@@ -189,9 +189,7 @@ class _Run:
         failures = [failure for _, failure in parts if failure is not None]
         return [result for results, _ in parts for result in results], failures[0] if failures else None
 
-    def _transmit_by(
-        self, session: SmtpSession, mails: list[_Mail]
-    ) -> tuple[list[Result], MailServerUnavailable | None]:
+    def _transmit_by(self, session: SmtpSession, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         results: list[Result] = []
         for number, mail in enumerate(mails):
             try:
@@ -203,6 +201,11 @@ class _Run:
                 # Not one byte of these was shown to the server.
                 results += [self._result(rest.message, _NOT_TRIED) for rest in mails[number:]]
                 return results, error if self.lost < MAX_LOST else None
+            except BaseException as stop:  # Ctrl-C, a run that is canceled: what is known is written down first
+                session.drop()
+                results.append(self._result(mail.message, _INTERRUPTED))
+                results += [self._result(rest.message, _NOT_TRIED) for rest in mails[number + 1 :]]
+                return results, stop
             self.lost = self.lost + 1 if outcome.is_connection_lost else 0
             results.append(self._result(mail.message, outcome))
         return results, None
@@ -225,6 +228,7 @@ class _Run:
 
 
 _NOT_TRIED = Outcome("pending", "mail server not available")
+_INTERRUPTED = Outcome("uncertain", delivery.STOPPED)
 
 
 def _render(message: Message, *, settings: Settings) -> EmailParts:

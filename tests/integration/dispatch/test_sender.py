@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import socket
+import time
 
 import pytest
 from ledger_world import NOW, candidate, plan, survey
@@ -197,6 +200,25 @@ def test_who_unsubscribes_while_the_sender_is_at_work_gets_nothing(ledger: Ledge
     assert (report.sent, report.suppressed) == (len(ids) - 3, {"suppressed": 3})
     assert sum(server.accepted.values()) == len(ids) - 3
     assert books(ledger)[0].balanced
+
+
+def test_ctrl_c_leaves_one_message_in_doubt_and_not_the_whole_group(ledger: Ledger, settings, server, clock):
+    plan(ledger, [candidate(f"p{number}") for number in range(5)])
+    bodies = []
+
+    def interrupt(phase: str, address: str) -> None:
+        bodies.extend([address] if phase == "body" else [])
+        if phase == "body" and len(bodies) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+
+    server.on = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        _send(ledger, settings, clock)
+    [wave] = books(ledger)
+    assert (wave.sent, wave.uncertain, wave.pending) == (2, 1, 2)
+    assert _send(ledger, settings, clock).sent == 2
+    assert set(server.accepted.values()) == {1}
 
 
 def test_a_failing_disk_rejects_no_message(ledger: Ledger, settings, server, clock):
