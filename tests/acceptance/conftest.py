@@ -37,9 +37,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, driven by playwright; skips where there is none."""
+    """Chromium, driven by playwright; skips where there is none. Closed after each file: its event loop is this thread's."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not on this machine")
     from playwright.sync_api import sync_playwright
