@@ -31,6 +31,7 @@ def publish(settings: Settings, build_id: str, *, now: dt.datetime) -> str:
     with Ledger.open(settings) as ledger:
         build = ledger_builds.get_build(ledger, build_id)
         if ledger_builds.get_publication(ledger, build_id):
+            _conclude(settings, ledger, build_id, now=now)
             return build_id
         passed = checks_passed(ledger, build_id)
         claim_workshop(settings, build_id)
@@ -54,12 +55,21 @@ def publish(settings: Settings, build_id: str, *, now: dt.datetime) -> str:
         os.replace(draft, target)
         # The record stands before the link: a crash between the two is mended by publishing again.
         ledger_builds.record_publication(ledger, **audit)
-        point_readers_at(settings, target)
-        ledger_builds.finish_build(ledger, build_id, state="built", now=now)
-        withdraw_planned(ledger, target, now=now)
+        _conclude(settings, ledger, build_id, now=now)
     _remove_old_files(settings.published_dir, keep=target)
     release_workshop(settings)
     return build_id
+
+
+def _conclude(settings: Settings, ledger: Ledger, build_id: str, *, now: dt.datetime) -> None:
+    """What follows the record of a publication; doing it again changes nothing. Not for one that is not the newest."""
+    newest = ledger_builds.newest_publication(ledger)
+    target = settings.published_dir / f"marts-{build_id}.duckdb"
+    if newest is None or newest["publication_id"] != build_id or not target.exists():
+        return
+    point_readers_at(settings, target)
+    ledger_builds.finish_build(ledger, build_id, state="built", now=now)
+    withdraw_planned(ledger, target, now=now)
 
 
 def checks_passed(ledger: Ledger, build_id: str) -> int:
