@@ -21,7 +21,7 @@ from ingestion.sources.mapping import Mapping
 from ingestion.sources.quarantine import Quarantine
 from ingestion.sources.reading import Reader
 from ingestion.sources.report import CrmReport, ObjectReport
-from ingestion.sources.sqltext import literal, prepare, quoted
+from ingestion.sources.sqltext import CLOCKS_DIFFER, literal, prepare, quoted
 from ingestion.sources.transform import Mapped, map_object
 
 __all__ = ["CrmReport", "ingest_crm", "opted_out_keys"]
@@ -165,6 +165,7 @@ class _Ingest:
             steps.append(Step(number, at, sources, exports[number].full and all(file.complete for file in files)))
         if not steps:
             return
+        self._check_times(mapped)
         self._check_references(name, mapped)
         changes, waiting = history.change(mapped, steps, max_deletion_share=self.max_deletion_share)
         for number, (gone, alive) in waiting.items():
@@ -199,6 +200,16 @@ class _Ingest:
         self.report.count(report)
         self.arrivals.add(arrival, report)
         self.history(name).keys.append(f"{arrival.exported_at}|{arrival.content_hash}|{arrival.mapping_hash}")
+
+    def _check_times(self, mapped: Mapped) -> None:
+        """Marks rows that changed, or were made, after now: no build may believe them, and one would stop it."""
+        latest = literal(f"{self.now + CLOCKS_DIFFER:%Y-%m-%dT%H:%M:%S}")
+        for field in ("SystemModstamp", "CreatedDate"):
+            if field in mapped.columns:
+                self.con.execute(
+                    f"update {mapped.table} set _fault = 'time_in_future|{field}' "
+                    f"where _fault is null and {quoted(field)} > {latest}"
+                )
 
     def _check_references(self, name: str, mapped: Mapped) -> None:
         """Marks rows that refer to nothing, or counts them, as the mapping says.

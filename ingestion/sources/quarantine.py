@@ -17,6 +17,10 @@ TABLE = "quarantine.rows"
 SENTENCES: dict[str, tuple[str, str]] = {
     # reason: (problem, remedy); {field} is filled in. No value of a row stands in them: they may be personal.
     "required_empty": ("{field} is empty", "fill it in the source, or give the field a default in the mapping"),
+    "time_in_future": (
+        "{field} lies more than a day ahead",
+        "mend the time in the source, or name its format in the mapping",
+    ),
     "bad_date": ("{field} is no date in a known format", "add its format to `dates` in the mapping"),
     "unknown_value": ("{field} has a value that the mapping does not list", "add the value to `values` in the mapping"),
     "duplicate_id": ("another row of the file has the same {field} and is newer", "remove one of them in the source"),

@@ -18,7 +18,7 @@ from ingestion.sources.csvfile import CsvFile, open_csv
 from ingestion.sources.quarantine import Quarantine, Waiting
 from ingestion.sources.report import ObjectReport, ResponseReport
 from ingestion.sources.series import Series, load_series
-from ingestion.sources.sqltext import clean, literal, moment, prepare
+from ingestion.sources.sqltext import CLOCKS_DIFFER, clean, literal, moment, prepare
 
 __all__ = ["ResponseReport", "ingest_responses"]
 
@@ -26,8 +26,6 @@ TABLE = "responses.imported"
 REQUIRED = ("external_id", "survey", "survey_type", "score", "submitted_at")
 OPTIONAL = ("contact_id", "contact_email", "account_id", "comment", "channel", "scale")
 DEFAULT_SCALE = "0-10"
-CLOCKS_DIFFER = dt.timedelta(days=1)
-"""So much later than now an answer may be, for clocks and zones; the gate of a build allows as much."""
 SCALE = r"^(\d{1,3}) *(?:-|–|to|[.]{2}) *(\d{1,3})$"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import duckdb
 
 MEMORY = "4GB"
 """What DuckDB may take while it compares exports; beyond it, tables go to disk."""
+CLOCKS_DIFFER = dt.timedelta(days=1)
+"""So much later than now a time may be, for clocks and zones; the gates of a build allow as much."""
 ISO = "iso"
 BLANKS = "' \t\r\n\u00a0'"
 

@@ -177,6 +177,16 @@ def test_a_date_in_another_format_waits(exports, rows, value: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("field", ["SystemModstamp", "CreatedDate"])
+def test_a_record_from_the_future_waits_and_is_not_gone(exports, rows, field: str) -> None:
+    """In the lake it would stop every build to come."""
+    take(exports, f"Id,Name,{field}\na,A,2025-01-01\nb,B,2025-01-01\n")
+    report = take(exports, f"Id,Name,{field}\na,A,2099-01-01\nb,B,2025-01-02\n", day=2)
+    assert report.objects["account"].quarantined == {"time_in_future": 1}
+    assert rows(LINES) == [(2, field, "time_in_future")]
+    assert rows("select count(*) from lake.crm_account where _op = 'delete'") == [(0,)]
+
+
 @pytest.mark.parametrize(
     ("text", "stored"),
     [
