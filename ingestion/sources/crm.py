@@ -27,6 +27,7 @@ from ingestion.sources.transform import Mapped, map_object
 __all__ = ["CrmReport", "ingest_crm", "opted_out_keys"]
 
 Progress = Callable[[str], None]
+_MAY_OPT_OUT = ("contact", "lead")
 
 
 def ingest_crm(
@@ -76,6 +77,7 @@ class _Ingest:
         self.histories: dict[str, ObjectHistory] = {}
         self.mapped: dict[str, Mapped] = {}
         self.orphans: dict[tuple[str, str, str], int] = {}
+        self.faulty_opt_outs: set[str] = set()
 
     def take(self, exports: dict[int, Export]) -> None:
         """Takes in some exports, numbered in their order."""
@@ -90,7 +92,9 @@ class _Ingest:
         for name in self.mapping.order(by="reference"):
             if name in self.mapped:
                 self._change(name, exports, reader, arrivals[name])
-        for mapped in self.mapped.values():
+        for name, mapped in self.mapped.items():
+            if name in _MAY_OPT_OUT:
+                self._hear_opt_outs(mapped)
             self.con.execute(f"drop table {mapped.table}")
         reader.close()
 
@@ -260,6 +264,16 @@ class _Ingest:
                 )
         return counts
 
+    def _hear_opt_outs(self, mapped: Mapped) -> None:
+        """A row that waits for another fault still says that this person wants no mail; that does not wait."""
+        if not {"Email", "HasOptedOutOfEmail"} <= set(mapped.columns):
+            return
+        keys = self.con.execute(
+            f"select distinct sha256(lower(trim(Email))) from {mapped.table} where _fault is not null "
+            "and _fault not like 'duplicate_id|%' and Email is not null and lower(HasOptedOutOfEmail) in ('true', '1')"
+        ).fetchall()
+        self.faulty_opt_outs.update(key for (key,) in keys)
+
     # Adding up -----------------------------------------------------------------------
     def history(self, name: str) -> ObjectHistory:
         if name not in self.histories:
@@ -284,14 +298,14 @@ class _Ingest:
             )
         for report in self.report.objects.values():
             report.check()
-        self.report.opted_out_keys = opted_out_keys(self.con, self.lake)
+        self.report.opted_out_keys = opted_out_keys(self.con, self.lake) | self.faulty_opt_outs
         return self.report
 
 
 def opted_out_keys(con: duckdb.DuckDBPyConnection, lake: Lake) -> set[str]:
     """Person keys (closedloop.identity) of contacts and leads whose newest version says: no mail. Deleted ones count."""
     keys: set[str] = set()
-    for table in ("crm.contact", "crm.lead"):
+    for table in (f"crm.{name}" for name in _MAY_OPT_OUT):
         newest = "arg_max({'email': Email, 'out': HasOptedOutOfEmail}, (_exported_at, _ingested_at))"
         rows = f"select {newest} as n from ({lake.select(table, lake.cut_of(table))}) group by Id"
         keys.update(

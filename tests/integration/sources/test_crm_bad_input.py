@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from closedloop.errors import BadInput
+from closedloop.identity import person_key
 from ingestion.sources.crm import ingest_crm
 
 CONTACTS = "Id,AccountId,Email\nc1,a,x@y.example\n"
@@ -209,3 +210,12 @@ def test_the_same_bad_row_in_the_next_export_is_not_noted_twice(exports, rows) -
         ("bad_date", 1),
         ("duplicate_id", 1),
     ]
+
+
+def test_an_opt_out_does_not_wait_in_quarantine_with_its_row(exports) -> None:
+    contacts = "Id,AccountId,Email,CreatedDate,HasOptedOutOfEmail\nc1,a,x@y.example,2025-01-01,"
+    exports.take("2026-01-01", {"Account.csv": GOOD, "Contact.csv": contacts + "false\n"})
+    odd = contacts.replace("2025-01-01", "the first of May") + "true\n"
+    report = exports.take("2026-01-02", {"Account.csv": GOOD, "Contact.csv": odd})
+    assert report.objects["contact"].quarantined == {"bad_date": 1}
+    assert report.opted_out_keys == {person_key("x@y.example")}
