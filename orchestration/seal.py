@@ -43,6 +43,7 @@ left join marts.dim_accounts as accounts on accounts.account_id = queue.account_
 left join marts.dim_users as owners on owners.user_id = accounts.owner_id and owners.is_active
 left join marts.dim_users as managers
     on managers.user_id = (select manager_id from marts.dim_users where user_id = accounts.owner_id)
+    and managers.is_active
 left join marts.dim_users as csms on csms.user_id = accounts.csm_id and csms.is_active
 where queue.decision = 'ask'
 """
