@@ -11,15 +11,39 @@ entries as (
 
 ),
 
-attributes as (
+keyed as (
 
     -- Two columns that differ in case or blanks only are one attribute.
     select
         response_id,
         replace(lower(trim(entry_key)), ' ', '_') as attribute,
-        max({{ text_of('entry_value') }}) as attribute_value
+        trim(entry_key) as column_name,
+        {{ text_of('entry_value') }} as attribute_value
     from entries
-    group by response_id, replace(lower(trim(entry_key)), ' ', '_')
+
+),
+
+names as (
+
+    -- The segment is called as the column is; of several spellings one for all.
+    select
+        attribute,
+        min(column_name) as attribute_name
+    from keyed
+    group by attribute
+
+),
+
+attributes as (
+
+    select
+        keyed.response_id,
+        keyed.attribute,
+        names.attribute_name,
+        max(keyed.attribute_value) as attribute_value
+    from keyed
+    inner join names on names.attribute = keyed.attribute
+    group by keyed.response_id, keyed.attribute, names.attribute_name
 
 )
 

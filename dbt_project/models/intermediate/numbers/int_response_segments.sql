@@ -24,11 +24,12 @@ named_attributes as (
 
     select
         responses.survey_type,
-        attributes.attribute
+        attributes.attribute,
+        attributes.attribute_name
     from attributes
     inner join responses on responses.response_id = attributes.response_id
     where attributes.attribute not in ({{ builtin_segment_names() }})
-    group by responses.survey_type, attributes.attribute
+    group by responses.survey_type, attributes.attribute, attributes.attribute_name
 
 ),
 
@@ -59,7 +60,7 @@ segments as (
     union all
     select
         responses.response_id,
-        named_attributes.attribute as segment,
+        named_attributes.attribute_name as segment,
         coalesce(attributes.attribute_value, '(none)') as segment_value
     from responses
     inner join named_attributes on named_attributes.survey_type = responses.survey_type
