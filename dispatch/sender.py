@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from closedloop.clock import Clock
-from closedloop.errors import ClosedLoopError
+from closedloop.errors import Busy, ClosedLoopError
 from closedloop.ledger import Ledger, delivery
 from closedloop.ledger.delivery import Result
 from closedloop.ledger.rows import chunks
@@ -30,6 +30,8 @@ GROUP = 32
 """Messages under way at once: two commits for each group, and at most so many are uncertain after a crash."""
 MAX_LOST = 5
 """After so many lost connections in a row the run ends; what is left stays pending."""
+RECORD_TRIES = 4
+"""So often the results of a group are written; each try waits half a minute for whoever holds the ledger."""
 PATIENT_TRIES = 3
 """So often a message waits for a copy that is refused for now; then it goes to whom it is for, without that copy."""
 FIRST_RETRY, LAST_RETRY = dt.timedelta(minutes=1), dt.timedelta(hours=1)
@@ -220,7 +222,13 @@ class _Run:
     def _record(self, results: list[Result]) -> None:
         if not results:
             return
-        counts = delivery.record_results(self.ledger, results, owner=self.owner, now=self.clock.now())
+        for tries_left in range(RECORD_TRIES - 1, -1, -1):
+            try:
+                counts = delivery.record_results(self.ledger, results, owner=self.owner, now=self.clock.now())
+                break
+            except Busy:  # without these results, what the server has accepted would stay in doubt for good
+                if not tries_left:
+                    raise
         self.report.sent += counts.get("sent", 0)
         self.report.rejected += counts.get("rejected", 0)
         self.report.uncertain += counts.get("uncertain", 0)

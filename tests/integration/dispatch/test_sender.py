@@ -6,6 +6,8 @@ import datetime as dt
 import os
 import signal
 import socket
+import sqlite3
+import threading
 import time
 
 import pytest
@@ -219,6 +221,22 @@ def test_ctrl_c_leaves_one_message_in_doubt_and_not_the_whole_group(ledger: Ledg
     assert (wave.sent, wave.uncertain, wave.pending) == (2, 1, 2)
     assert _send(ledger, settings, clock).sent == 2
     assert set(server.accepted.values()) == {1}
+
+
+def test_a_ledger_that_is_held_for_long_puts_nothing_in_doubt(settings, server: MailServer, clock, monkeypatch):
+    monkeypatch.setattr("closedloop.ledger.engine.BUSY_SECONDS", 1)
+
+    def hold(phase: str, _: str) -> None:
+        if phase == "taken":
+            other = sqlite3.connect(settings.home / "ledger.sqlite", isolation_level=None, check_same_thread=False)
+            other.execute("BEGIN IMMEDIATE")
+            threading.Timer(1.5, other.close).start()
+
+    server.on = hold
+    with Ledger.open(settings) as ledger:
+        plan(ledger, [candidate("ann")])
+        assert send_due(ledger, settings, SURVEYS, clock=clock, timeout=5).sent == 1
+        assert books(ledger)[0].sent == 1
 
 
 def test_a_failing_disk_rejects_no_message(ledger: Ledger, settings, server, clock):
