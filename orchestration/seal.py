@@ -67,6 +67,10 @@ def seal_publication(settings: Settings, publication_id: str, *, now: dt.datetim
             raise Refused(
                 f"publication {publication_id} stands as of {publication['as_of']:%Y-%m-%d %H:%M}; build again"
             )
+        if now - publication["known_at"] > FRESH_FOR:
+            raise Refused(
+                f"publication {publication_id} knows nothing after {publication['known_at']:%Y-%m-%d %H:%M}; build again"
+            )
         build = ledger_builds.get_build(ledger, publication["build_id"])
         surveys = {survey.definition_hash: survey for survey in load_surveys(settings.surveys)}
         marts = settings.published_dir / f"marts-{publication_id}.duckdb"

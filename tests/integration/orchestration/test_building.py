@@ -196,6 +196,21 @@ def test_a_failed_gate_publishes_nothing_and_publish_alone_refuses(played: tuple
     assert settings.marts_file.resolve() == shown
 
 
+@pytest.mark.parametrize(("days", "why"), [((2, 0), "stands as of"), ((0, 2), "knows nothing after")])
+def test_what_stands_on_old_facts_or_old_knowledge_is_not_sealed(
+    settings: Settings, now: dt.datetime, days: tuple[int, int], why: str
+) -> None:
+    as_of, known_at = (now - dt.timedelta(days=number) for number in days)
+    stands_on = {"build_id": "p", "as_of": as_of, "known_at": known_at, "definitions_hash": "d", "code_version": "c"}
+    passed = {"name": "x", "gate": "dbt", "required": True, "passed": True, "details": {}}
+    with Ledger.open(settings) as ledger:
+        ledger_builds.start_build(ledger, **stands_on, predecessor_id="genesis", cut={}, now=now)
+        ledger_builds.record_checks(ledger, "p", [passed], now=now)
+        ledger_builds.record_publication(ledger, **stands_on, publication_id="p", checks_passed=1, published_at=now)
+    with pytest.raises(Refused, match=why):
+        work.seal(settings, "p", now=now)
+
+
 def test_a_build_without_its_gates_is_refused(settings: Settings, now: dt.datetime) -> None:
     build = work.start_build(settings, as_of=now, known_at=now, now=now)
     with pytest.raises(Refused, match="no check of the gate"):
