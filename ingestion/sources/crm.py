@@ -15,7 +15,7 @@ from closedloop.errors import BadInput
 from closedloop.lake import Lake
 from ingestion.sources.arrivals import Arrival, Arrivals
 from ingestion.sources.csvfile import Shape
-from ingestion.sources.exports import Export, find_exports
+from ingestion.sources.exports import MANIFEST, Export, find_exports
 from ingestion.sources.history import Change, ObjectHistory, Step, empty_rows
 from ingestion.sources.mapping import Mapping
 from ingestion.sources.quarantine import Quarantine
@@ -47,6 +47,8 @@ def ingest_crm(
     ingests at the same time (run it again: what is in already counts as unchanged).
     """
     exports = find_exports(Path(folder), mapping)
+    for export in exports:
+        _check_moment(export, as_utc(now))
     with tempfile.TemporaryDirectory() as spill, duckdb.connect() as con:
         prepare(con, Path(spill))
         ingest = _Ingest(con, lake, mapping, as_utc(now), progress or (lambda _: None), max_deletion_share)
@@ -316,6 +318,17 @@ def opted_out_keys(con: duckdb.DuckDBPyConnection, lake: Lake) -> set[str]:
             ).fetchall()
         )
     return keys
+
+
+def _check_moment(export: Export, now: dt.datetime) -> None:
+    manifest = export.folder / MANIFEST
+    if export.exported_at > now + CLOCKS_DIFFER and manifest.exists():
+        raise BadInput(
+            "lies more than a day ahead",
+            file=manifest,
+            field="exported_at",
+            remedy="write when the export was taken; every later export would count as older than this one",
+        )
 
 
 def _files_behind(name: str, mapping: Mapping) -> set[str]:
