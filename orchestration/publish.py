@@ -18,6 +18,8 @@ from orchestration.build import claim_workshop, release_workshop
 
 GATES = ("arrived", "dbt", "sending", "published")
 """Every build must have passed all required checks of each of these."""
+FRESH_FOR = dt.timedelta(hours=24)
+"""On a publication that stands on older facts nothing is decided: what it says may have changed."""
 KEPT_FILES = 5
 """Older published files are removed; what the reports said stays in `history/`."""
 
@@ -38,7 +40,10 @@ def publish(settings: Settings, build_id: str, *, now: dt.datetime) -> str:
         target = settings.published_dir / f"marts-{build_id}.duckdb"
         settings.published_dir.mkdir(exist_ok=True)
         draft = target.with_suffix(".draft")
-        shutil.copyfile(settings.build_dir / "marts.duckdb", draft)
+        built = settings.build_dir / "marts.duckdb"
+        with duckdb.connect(str(built)) as con:
+            con.execute("checkpoint")  # so that the file alone holds everything
+        shutil.copyfile(built, draft)
         audit = {
             "publication_id": build_id,
             "build_id": build_id,
@@ -69,7 +74,8 @@ def _conclude(settings: Settings, ledger: Ledger, build_id: str, *, now: dt.date
         return
     point_readers_at(settings, target)
     ledger_builds.finish_build(ledger, build_id, state="built", now=now)
-    withdraw_planned(ledger, target, now=now)
+    if now - min(newest["as_of"], newest["known_at"]) <= FRESH_FOR:
+        withdraw_planned(ledger, target, now=now)
 
 
 def checks_passed(ledger: Ledger, build_id: str) -> int:

@@ -17,9 +17,7 @@ from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.planning import Sealed, seal, stage
 from closedloop.programme import Survey, load_surveys
 from closedloop.settings import Settings
-
-FRESH_FOR = dt.timedelta(hours=24)
-"""Proposals older than this are not sealed: what they stand on may have changed."""
+from orchestration.publish import FRESH_FOR
 
 _DECISIONS = """
 select candidate_id, contact_id, account_id, person_key, survey_id, wave_id, trigger_event, trigger_record_id,
