@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     clock_offset_seconds: float = Field(default=0, description="plays the platform on another day (demo only)")
     silence_hours: int = Field(default=72, ge=1, description="mail the operator when nothing was sent or answered")
 
+    @field_validator("home", "surveys", "mapping")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()  # parts of the platform run in other working folders
+
     @field_validator("smtp_url")
     @classmethod
     def _smtp(cls, value: str) -> str:

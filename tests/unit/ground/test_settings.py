@@ -81,3 +81,10 @@ def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_a_misspelt_variable_is_named_with_what_was_meant() -> None:
     environment = {"CLOSEDLOOP_LIVE_SENDNG": "1", "CLOSEDLOOP_HOME": "x", "CLOSEDLOOP_UNRELATED_TOOL": "y", "HOME": "z"}
     assert misspelt(environment) == {"CLOSEDLOOP_LIVE_SENDNG": "CLOSEDLOOP_LIVE_SENDING"}
+
+
+def test_a_relative_home_means_the_folder_where_the_command_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(home=Path("here"), _env_file=None).home == tmp_path / "here"
