@@ -128,3 +128,23 @@ def follow_up_outcome(context: Context, invitation_id: str, outcome: str, by: st
     with Ledger.open(context.settings) as ledger:
         log_outcome(ledger, invitation_id, outcome, at=at or now, by=by, now=now)
     click.echo(f"{invitation_id}: {outcome}")
+
+
+@cli.command()
+@click.argument("invitation_id")
+@click.option("--by", required=True, help="Who decides.")
+@click.option("--why", required=True, help="Such as: our own employee, a test.")
+@click.pass_obj
+def void(context: Context, invitation_id: str, by: str, why: str) -> None:
+    """Take an answer out of all numbers: a test, an employee, fraud.
+
+    It stays in the lake and in `fct_response_candidates`, with who and why in the ledger; the next build shows it.
+    """
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.answers import void as take_out
+
+    now = context.clock.now()
+    context.settings.ensure_home()
+    with Ledger.open(context.settings) as ledger, ledger.write() as conn:
+        take_out(conn, invitation_id, by=by, why=why, at=now, now=now)
+    click.echo(f"voided the answer of {invitation_id}")

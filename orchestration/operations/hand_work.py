@@ -86,6 +86,25 @@ def record_outcome(config: Ended, platform: ResourceParam[Platform]) -> None:
         log_outcome(ledger, config.invitation_id, config.outcome, at=at, by=config.by, now=platform.now())
 
 
+class Voided(Config):
+    """An answer that is none: a test, an employee, fraud."""
+
+    invitation_id: str = Field(description="Of the answer.")
+    by: str = Field(description="Who decides.")
+    why: str = Field(description="Kept in the ledger.")
+
+
+@op(retry_policy=RETRIES)
+def void_answer(config: Voided, platform: ResourceParam[Platform]) -> None:
+    """Take an answer out of all numbers; the next build shows it."""
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.answers import void
+
+    now = platform.now()
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger, ledger.write() as conn:
+        void(conn, config.invitation_id, by=config.by, why=config.why, at=now, now=now)
+
+
 class Approval(Config):
     """A wave over the size that waits for a person."""
 
@@ -160,6 +179,11 @@ def outcome_job() -> None:
     record_outcome()
 
 
+@job(description="Take an answer out of all numbers: a test, an employee, fraud.")
+def void_answer_job() -> None:
+    void_answer()
+
+
 @job(description="Let a wave that waits for approval be sent.")
 def approve_wave_job() -> None:
     approve_wave()
@@ -184,6 +208,7 @@ JOBS = [
     exclusions_job,
     first_contact_job,
     outcome_job,
+    void_answer_job,
     approve_wave_job,
     survey_test_send_job,
     notify_operator_job,

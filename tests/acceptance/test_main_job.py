@@ -16,6 +16,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from sqlalchemy import select
+
+from closedloop.ledger import Ledger
+from closedloop.ledger.schema import events
+from closedloop.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -130,6 +135,10 @@ def test_invite_click_alert_mart(tmp_path: Path, browser) -> None:
     )
     assert response == [(2, "detractor", "The invoice was wrong twice.", True, "closed", "resolved")]
     assert home.marts("select count(*) from marts.fct_responses")[0][0] == answered_before + 1
+    home.run("void", ours[-1], "--by", "kim", "--why", "a test of ours")
+    with Ledger.open(Settings(home=home.folder, _env_file=None)) as ledger, ledger.read() as conn:
+        voided = conn.execute(select(events.c.payload).where(events.c.kind == "voided")).scalar_one()
+    assert json.loads(voided)["why"] == "a test of ours"
     books = json.loads(home.run("books", "--json"))
     for book in [*books["waves"], books["total"]]:
         assert book["planned"] == sum(book[k] for k in ("pending", "sent", "rejected", "suppressed", "uncertain"))
