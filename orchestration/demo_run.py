@@ -117,7 +117,7 @@ def run_demo(
             with steps.step("build, check and publish again"):
                 run_job("build_and_publish_job")
 
-    summary = _summary(settings, steps.took, time.monotonic() - began, published=done >= 1)
+    summary = _summary(settings, day, steps.took, time.monotonic() - began, published=done >= 1)
     if heard is not None:
         names = ("opened", "answered", "detractors", "passives", "promoters", "unsubscribed")
         summary["heard_today"] = {name: getattr(heard, name) for name in names}
@@ -226,14 +226,16 @@ def _mail_and_collector(settings: Settings) -> Iterator[None]:
             thread.join(timeout=10)
 
 
-def _summary(settings: Settings, took: dict[str, float], total: float, *, published: bool) -> dict[str, Any]:
+def _summary(
+    settings: Settings, day: dt.date, took: dict[str, float], total: float, *, published: bool
+) -> dict[str, Any]:
     from closedloop.ledger import Ledger
     from closedloop.ledger.books import alert_books, books
     from orchestration.reports import marts, rows
 
     with Ledger.open(settings) as ledger:
         waves, alerts = books(ledger), alert_books(ledger)
-    today = [book for book in waves if book.wave_id.endswith(settings.clock().now().date().isoformat())]
+    today = [book for book in waves if book.wave_id.rpartition(":")[2] >= day.isoformat()]
     summary: dict[str, Any] = {
         "home": str(settings.home),
         "today": {
