@@ -145,6 +145,8 @@ events = Table(
     Column("recorded_at", UtcTime, nullable=False),
     Column("payload", Text, nullable=False, default="{}"),
     Column("export_batch", Integer, index=True),
+    # What happened lately of a kind: sensors ask every few seconds.
+    Index("ix_events_kind_recorded", "kind", "recorded_at"),
     sqlite_autoincrement=True,
 )
 

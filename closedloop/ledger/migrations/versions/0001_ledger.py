@@ -111,6 +111,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_events_export_batch"), "events", ["export_batch"], unique=False)
     op.create_index(op.f("ix_events_invitation_id"), "events", ["invitation_id"], unique=False)
+    op.create_index("ix_events_kind_recorded", "events", ["kind", "recorded_at"], unique=False)
     op.create_table(
         "exclusions",
         sa.Column("subject", sa.String(length=8), nullable=False),
