@@ -52,6 +52,9 @@ class Settings(BaseSettings):
         default=30, ge=0, description="by itself an alert waits so long for the words that follow a score"
     )
     wave_approval_size: int = Field(default=10_000, ge=1, description="a larger wave waits for approval")
+    flood_factor: float = Field(
+        default=5, gt=0, description="a plan with more asks than this times the largest of the last eight is stopped"
+    )
     max_deletion_share: float = Field(default=0.2, gt=0, le=1, description="a full export that deletes more waits")
     clock_offset_seconds: float = Field(default=0, description="plays the platform on another day (demo only)")
     silence_hours: int = Field(default=72, ge=1, description="mail the operator when nothing was sent or answered")

@@ -48,6 +48,10 @@ class HistoryReport:
     followups_open: int = 0
 
 
+MOST_CONTACTS = 50_000
+"""In a larger company only one account in several has a history: two years of all would fill the disk with the past."""
+
+
 def write_history(
     ledger: Ledger,
     company: Company,
@@ -56,7 +60,7 @@ def write_history(
     today: dt.date,
     seed: int,
     months: int = 24,
-    most_contacts: int = 50_000,
+    most_contacts: int = MOST_CONTACTS,
     progress: Progress | None = None,
 ) -> HistoryReport:
     """Write the weekly rounds of the last `months` months up to a week before `today`, and all that came of them.

@@ -72,6 +72,7 @@ def run_demo(
     began = time.monotonic()
     console = Console(stderr=True, highlight=False)
     settings = _on_day(_free_ports(settings, console), today)
+    settings = _room_for_newcomers(settings, contacts, console)
     clock = settings.clock()
     day = clock.now().date()
     _fresh_home(settings, {"contacts": contacts, "seed": seed, "today": day.isoformat()})
@@ -131,6 +132,19 @@ def _on_day(settings: Settings, today: dt.datetime | None) -> Settings:
     offset = (start - dt.datetime.now(dt.UTC)).total_seconds()
     os.environ["CLOSEDLOOP_CLOCK_OFFSET_SECONDS"] = str(offset)
     return settings.model_copy(update={"clock_offset_seconds": offset})
+
+
+def _room_for_newcomers(settings: Settings, contacts: int, console: Console) -> Settings:
+    """Past the size up to which everyone has a history, the demo's first plan is a flood, and is meant to be one."""
+    from demo.history import MOST_CONTACTS
+
+    share = -(-contacts // MOST_CONTACTS)
+    if share == 1:
+        return settings
+    factor = settings.flood_factor * share
+    console.print(f"  one account in {share} has a history, so the plan may be {factor:g} times the last ones")
+    os.environ["CLOSEDLOOP_FLOOD_FACTOR"] = str(factor)
+    return settings.model_copy(update={"flood_factor": factor})
 
 
 def _free_ports(settings: Settings, console: Console) -> Settings:

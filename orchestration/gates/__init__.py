@@ -38,7 +38,7 @@ def run_gate(settings: Settings, gate: str, *, build_id: str, as_of: dt.datetime
         suites = arrived.suites(landed)
         files.pop("shop")
     elif gate == "sending":
-        suites = sending.suites()
+        suites = sending.suites(flood_factor=settings.flood_factor)
     else:
         last = settings.marts_file
         if last.exists():

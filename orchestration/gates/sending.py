@@ -10,7 +10,7 @@ from orchestration.gates.arrived import CONTEXT
 from orchestration.gates.checks import Check, Suite, columns, never_null, one_of, rule, suite, unique
 
 NO_ASKS = "nobody is due: a build that asks no one is a good build"
-FLOOD_FACTOR = 5
+FLOOD_FACTOR = 5.0
 FLOOD_FROM = 200
 """More asks than both five times the largest of the last eight evaluations and this number are absurd."""
 
@@ -127,7 +127,7 @@ def _by_person_or_contact(past: str, too_soon: str) -> str:
     )
 
 
-def suites() -> list[Suite]:
+def suites(*, flood_factor: float = FLOOD_FACTOR) -> list[Suite]:
     """The one suite of this gate, over the proposals."""
     return [
         suite(
@@ -290,7 +290,7 @@ def suites() -> list[Suite]:
             ),
             _of_asks(
                 "volume_sane",
-                f"Not more than {FLOOD_FACTOR} times the largest of the last eight waves, above {FLOOD_FROM}; a first wave passes.",
+                f"Not more than {flood_factor:g} times the largest of the last eight waves, above {FLOOD_FROM}; a first wave passes.",
                 f"""
                 select 1 from (select count(*) as asks from asked) as wave
                 cross join (
@@ -300,7 +300,7 @@ def suites() -> list[Suite]:
                         order by sealed_at desc limit 8
                     ) as last_waves
                 ) as past
-                where wave.asks > {FLOOD_FROM} and wave.asks > {FLOOD_FACTOR} * past.largest
+                where wave.asks > {FLOOD_FROM} and wave.asks > {flood_factor} * past.largest
                 """,
                 _ASKED,
             ),
