@@ -23,7 +23,7 @@ from closedloop.ledger import Ledger
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.books import books
 from closedloop.programme import load_surveys
-from closedloop.settings import Settings
+from closedloop.settings import REPO, Settings
 from demo.company import make_company
 from demo.history import write_history
 from orchestration import work
@@ -149,6 +149,20 @@ def closedloop(settings: Settings, clock: Clock, *words: str) -> subprocess.Comp
         text=True,
         timeout=300,
     )
+
+
+def test_an_analyst_builds_a_part_in_a_fresh_dev_target(played: tuple[Settings, Clock, str]) -> None:
+    """The README's two commands, while another process holds the workshop."""
+    settings, clock, _ = played
+    hold_workshop(settings)
+    try:
+        assert closedloop(settings, clock, "dev-target").returncode == 0
+        dbt = Path(sys.executable).with_name("dbt")
+        words = [dbt, "build", "--target", "dev", "--select", "+rpt_nps", "--target-path", settings.home / "analyst"]
+        done = subprocess.run(words, cwd=REPO, env=environment(settings, clock), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+    finally:
+        release_workshop(settings)
 
 
 def test_a_killed_build_leaves_readers_a_whole_publication(played: tuple[Settings, Clock, str]) -> None:
