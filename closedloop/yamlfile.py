@@ -45,10 +45,25 @@ def load_yaml(path: Path, model: type[Model], *, what: str, manual: str) -> Mode
         raise BadInput(
             re.sub(r"^Value error, ", "", first["msg"]),
             file=path,
-            line=line_of(node, first["loc"]),
-            field=".".join(str(part) for part in first["loc"]),
+            line=line_of(node, _path_in(data, first["loc"])),
+            field=".".join(str(part) for part in _path_in(data, first["loc"])),
             remedy=_remedy(first["type"], manual),
         ) from None
+
+
+def _path_in(data: object, path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """`path` without what is no key of the file: the tag by which one of several models was chosen."""
+    kept: list[int | str] = []
+    for place, part in enumerate(path):
+        last = place == len(path) - 1
+        if isinstance(data, dict) and (part in data or last):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part] if part < len(data) else None
+        else:
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _remedy(kind: str, manual: str) -> str:
