@@ -21,10 +21,18 @@ from orchestration.publish import FRESH_FOR
 
 _DECISIONS = """
 select candidate_id, contact_id, account_id, person_key, survey_id, wave_id, trigger_event, trigger_record_id,
-       due_at, decision, deciding_rule, all_failed_rules, decided_as_of, definition_hash, expires_at
-from marts.survey_queue
+       due_at, decision, deciding_rule, all_failed_rules, facts, decided_as_of, definition_hash, expires_at
+from {queue}
 where decision in ('ask', 'skip')
 order by candidate_id
+"""
+_QUEUE = "marts.survey_queue"
+_OLD_QUEUE = f"(select *, null as facts from {_QUEUE})"
+"""Of a publication that was built before decisions kept their facts."""
+
+_HAS_FACTS = """
+select 1 as found from information_schema.columns
+where table_schema = 'marts' and table_name = 'survey_queue' and column_name = 'facts'
 """
 
 _MESSAGES = """
@@ -101,7 +109,8 @@ def _rows(marts: Path, query: str) -> Iterator[dict[str, Any]]:
 
 
 def _decisions(marts: Path, evaluation_id: str, surveys: dict[str, Survey]) -> Iterator[dict[str, Any]]:
-    for row in _rows(marts, _DECISIONS):
+    queue = _QUEUE if any(_rows(marts, _HAS_FACTS)) else _OLD_QUEUE
+    for row in _rows(marts, _DECISIONS.format(queue=queue)):
         if row["definition_hash"] in surveys:
             yield {"evaluation_id": evaluation_id, **row}
 

@@ -136,6 +136,7 @@ _LEDGER: dict[str, dict[str, Kind]] = {
         **_times("due_at"),
         **_text("decision", "deciding_rule", "all_failed_rules"),
         **_times("decided_as_of"),
+        **_text("facts"),
     },
     "events": {
         "seq": "bigint",

@@ -58,7 +58,8 @@ class Prepared:
 
 
 def prepare_decisions(evaluation_id: str, rows: Iterable[Row]) -> Prepared:
-    """Decisions of one evaluation. Raises BadInput for one that is neither ask nor skip."""
+    """Decisions of one evaluation; `all_failed_rules` and `facts` may be values. Raises BadInput for one that is neither
+    ask nor skip."""
     prepared = []
     for row in rows:
         if row["decision"] not in ("ask", "skip"):
@@ -68,6 +69,7 @@ def prepare_decisions(evaluation_id: str, rows: Iterable[Row]) -> Prepared:
                 **_columns(decisions, row),
                 "evaluation_id": evaluation_id,
                 "all_failed_rules": to_json(row["all_failed_rules"]),
+                "facts": None if row.get("facts") is None else to_json(row["facts"]),
             }
         )
     return Prepared(decisions, prepared)

@@ -85,6 +85,7 @@ decisions = Table(
     Column("deciding_rule", String(32), nullable=False),
     Column("all_failed_rules", Text, nullable=False),  # JSON list
     Column("decided_as_of", UtcTime, nullable=False),
+    Column("facts", Text),  # JSON: what decided, as it was then
     Column("export_batch", Integer, index=True),
 )
 
@@ -103,13 +104,13 @@ messages = Table(
     metadata,
     # An invitation's id is its candidate's id.
     Column("message_id", String(64), primary_key=True),
-    # Set for what a seal makes visible; null for alerts and notices, which are visible at once.
+    # Set for what a seal makes visible; null for reminders and alerts, which are visible at once.
     Column("evaluation_id", String(64), index=True),
     Column("invitation_id", String(64), index=True),
     Column("survey_id", String(64), nullable=False),
     Column("wave_id", String(100), nullable=False),
     Column("contact_id", String(255), nullable=False),
-    Column("account_id", String(255)),
+    Column("account_id", String(255), index=True),
     Column("person_key", String(64), index=True),
     Column("kind", String(16), nullable=False),  # invitation, reminder, alert
     Column("sequence", Integer, nullable=False, default=0),
@@ -128,6 +129,8 @@ messages = Table(
     UniqueConstraint("survey_id", "wave_id", "contact_id", "kind", "sequence", name="uq_messages_once"),
     # The sender walks the pending ones wave by wave, alerts first.
     Index("ix_messages_state", "state", "kind", "survey_id", "wave_id", "message_id"),
+    # Invitations that were sent so many days ago: reminders look for them.
+    Index("ix_messages_when", "state", "kind", "survey_id", "state_at"),
 )
 
 # Everything that happens, in the ledger's own order. Never updated but for export_batch.

@@ -13,7 +13,7 @@ import pytest
 
 from closedloop.errors import Busy, Refused
 from closedloop.lake import Lake
-from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE
+from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE, LakeTable
 from closedloop.settings import Settings
 
 LONG_AFTER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
@@ -145,3 +145,26 @@ def test_names_that_files_would_change_are_refused(lake: Lake, now: dt.datetime)
         _append(lake, ["a"], "one", now, **{"Größe (m)": ["1"]})
     with pytest.raises(ValueError, match="not a table"):
         lake.append("crm.nothing", pa.table({"Id": ["a"]}), batch_id="x", ingested_at=now, source="t")
+
+
+def test_a_table_made_before_a_column_of_the_catalogue_reads_null_there(
+    lake: Lake, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "ledger.decisions"
+    older = {column: kind for column, kind in CATALOGUE[name].columns.items() if column != "facts"}
+    with monkeypatch.context() as before:
+        before.setitem(CATALOGUE, name, LakeTable(name, older))
+        lake.append(name, pa.table({"candidate_id": ["old"]}), batch_id="1", ingested_at=now, source="t")
+    assert "facts" not in lake.schema(name).names
+
+    def read() -> list[tuple]:
+        with duckdb.connect() as con:
+            lake.create_views(con, lake.cut())
+            return con.execute("select candidate_id, facts from lake.ledger_decisions order by 1").fetchall()
+
+    assert read() == [("old", None)]
+    rows = pa.table({"candidate_id": ["new"], "facts": ['{"tier":"Gold"}']})
+    lake.append(name, rows, batch_id="2", ingested_at=now, source="t")
+    assert read() == [("new", '{"tier":"Gold"}'), ("old", None)]
+    lake.compact(name, min_files=2)
+    assert read() == [("new", '{"tier":"Gold"}'), ("old", None)]

@@ -103,6 +103,21 @@ def test_everything_reaches_the_lake_once_in_the_ledgers_order(ledger: Ledger, s
         assert _lake_rows(lake, "select checks_passed from lake.ledger_publications") == [(1,)]
 
 
+def test_what_decided_is_kept_with_the_decision_and_reaches_the_lake(ledger: Ledger, settings: Settings):
+    plan(
+        ledger,
+        [candidate("ann", facts={"tier": "Gold", "asked_last": None}), candidate("bob", facts='{"tier":"Basic"}')],
+    )
+    plan(ledger, [candidate("cyd")], now=NOW + DAY)
+    with Lake.open(settings) as lake:
+        export(ledger, lake, now=NOW)
+        assert _lake_rows(lake, "select contact_id, facts from lake.ledger_decisions order by 1") == [
+            ("ann", '{"tier":"Gold","asked_last":null}'),
+            ("bob", '{"tier":"Basic"}'),
+            ("cyd", None),
+        ]
+
+
 class _Dies(Exception):
     pass
 

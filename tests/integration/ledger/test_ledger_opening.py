@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, insert, text
+from sqlalchemy import create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from closedloop.errors import BadInput, Refused
 from closedloop.ledger import Ledger
+from closedloop.ledger.books import books
 from closedloop.ledger.engine import SCHEMA_VERSION
 from closedloop.ledger.migrations import config
-from closedloop.ledger.schema import exclusions, metadata
+from closedloop.ledger.schema import decisions, exclusions, metadata
 
 
 def test_an_empty_database_gets_exactly_the_tables_of_the_schema(ledger: Ledger):
@@ -142,3 +144,73 @@ def test_an_error_of_the_database_repeats_no_value(ledger: Ledger, now):
     with pytest.raises(IntegrityError) as caught, ledger.write() as conn:
         conn.execute(insert(exclusions), [row, row])
     assert "Words about Ada" not in str(caught.value)
+
+
+def _older_ledger(url: str) -> None:
+    """A ledger as the first release made it, with one sealed decision and its message."""
+    engine = create_engine(url)
+    settings = config()
+    with engine.begin() as conn:
+        settings.attributes["connection"] = conn
+        command.upgrade(settings, "0001")
+        for name, row in OLDER_ROWS.items():
+            columns = ", ".join(row)
+            marks = ", ".join(f":{column}" for column in row)
+            conn.execute(text(f"INSERT INTO {name} ({columns}) VALUES ({marks})"), row)
+    engine.dispose()
+
+
+_TIMES = dict.fromkeys(("as_of", "known_at", "sealed_at"), "2026-03-02 09:00:00.000000")
+_ABOUT = {"evaluation_id": "e1", "contact_id": "c1", "survey_id": "post-close", "wave_id": "w1"}
+OLDER_ROWS = {
+    "evaluations": {
+        **_TIMES,
+        "evaluation_id": "e1",
+        "predecessor_id": "genesis",
+        "publication_id": "p1",
+        "definitions_hash": "d",
+        "asks": 1,
+        "skips": 0,
+    },
+    "decisions": {
+        **_ABOUT,
+        "candidate_id": "k1",
+        "trigger_event": "deal_won",
+        "trigger_record_id": "d1",
+        "decision": "ask",
+        "deciding_rule": "passed",
+        "all_failed_rules": "[]",
+        **dict.fromkeys(("due_at", "decided_as_of"), "2026-03-02 09:00:00.000000"),
+    },
+    "messages": {
+        **_ABOUT,
+        "message_id": "k1",
+        "invitation_id": "k1",
+        "kind": "invitation",
+        "sequence": 0,
+        "payload": "{}",
+        "planned_at": "2026-03-02 09:00:00.000000",
+        "cooldown_days": 0,
+        "state": "pending",
+        "attempts": 0,
+    },
+}
+
+
+def test_a_ledger_of_the_first_release_is_brought_up_to_date_when_it_is_opened(ledger_url: str):
+    _older_ledger(ledger_url)
+    with pytest.raises(Refused, match="what to do"):
+        Ledger.open(ledger_url, migrate=False)
+    with Ledger.open(ledger_url) as ledger:
+        with ledger.read() as conn:
+            assert compare_metadata(MigrationContext.configure(conn), metadata) == []
+            [decision] = conn.execute(select(decisions)).all()
+            assert (decision.candidate_id, decision.facts) == ("k1", None)
+        assert [(book.planned, book.pending) for book in books(ledger)] == [(1, 1)]
+    Ledger.open(ledger_url, migrate=False).close()
+
+
+@pytest.mark.slow
+def test_processes_that_open_a_ledger_of_the_first_release_together_all_succeed(ledger_url: str):
+    _older_ledger(ledger_url)
+    _together(_open, ledger_url, processes=3)
