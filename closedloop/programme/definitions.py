@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -27,24 +29,28 @@ from closedloop.programme.content import (
 )
 from closedloop.programme.filters import parse_filter
 from closedloop.programme.triggers import DatesTrigger, Part, Trigger
+from closedloop.yamlfile import Fault
 
 __all__ = ["Branding", "Colour", "Email", "PerBand", "Question", "Survey", "Text", "Translation", "stored_survey"]
 
 
+LANGUAGE = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+
+
 class Cooldown(Part):
-    """Days that must lie between two invitations to one person. `global` counts every survey, `family` those of the same
-    `family`, `survey` only this one. Reminders never count."""
+    """Days that must lie between two invitations to one person. Reminders never count."""
 
     days: int = Field(default=90, ge=0, le=3650)
+    """Whole days from the last invitation."""
     scope: Literal["global", "family", "survey"] = "global"
+    """Which invitations count: `global`: of every survey, `family`: of those with the same `family`, `survey`: of this one."""
 
 
 class Audience(Part):
     """Whom the survey may reach; an empty filter means everyone."""
 
-    where: str = Field(
-        default="", description="such as: account.tier in ['Enterprise'] and contact.role = 'Decision Maker'"
-    )
+    where: str = ""
+    """A filter such as: account.tier in ['Enterprise'] and contact.role = 'Decision Maker'"""
 
     @field_validator("where")
     @classmethod
@@ -59,21 +65,34 @@ class Audience(Part):
         return [[condition.as_row() for condition in clause] for clause in parse_filter(self.where)]
 
 
+TIME_OF_DAY = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
 def _time_of_day(text: str) -> str:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+    if not re.fullmatch(TIME_OF_DAY, text):
         raise ValueError(f"'{text}' is no time of day; write it as '09:00', in quotes")
     return text
 
 
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    """Read once: it is a walk through the time zone database's folders."""
+    return frozenset(available_timezones())
+
+
 def zone(name: str) -> str:
     """A time zone of the IANA database. Raises ValueError for one that does not exist."""
-    if name not in available_timezones():
-        raise ValueError(f"there is no time zone '{name}'; write one such as 'Europe/Berlin'")
+    if name not in _zones():
+        near = difflib.get_close_matches(name, sorted(_zones()), n=1)
+        raise ValueError(f"there is no time zone '{name}'; " + (f"did you mean '{near[0]}'?" if near else _A_ZONE))
     return name
 
 
+_A_ZONE = "write one such as 'Europe/Berlin'"
+
+
 Zone = Annotated[str, AfterValidator(zone)]
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day)]
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": f"^{TIME_OF_DAY}$"})]
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -81,15 +100,24 @@ class BusinessHours(Part):
     """When the recipient may get mail, in the recipient's own time zone."""
 
     opens: TimeOfDay = "09:00"
+    """From then on, in quotes."""
     closes: TimeOfDay = "17:00"
+    """Until then, in quotes."""
     days: tuple[Literal[WEEKDAYS], ...] = Field(default=("mon", "tue", "wed", "thu", "fri"), min_length=1)  # type: ignore[valid-type]
+    """The days of the week."""
     holidays: tuple[dt.date, ...] = Field(default=(), max_length=200)
-    time_zone: Zone = Field(default="UTC", description="for contacts whose zone the CRM does not know")
+    """Dates on which nobody is asked, such as 2026-12-25."""
+    time_zone: Zone = "UTC"
+    """The zone of contacts whose own the CRM does not know, such as Europe/Berlin."""
 
     @model_validator(mode="after")
     def _open_at_all(self) -> BusinessHours:
         if self.opens >= self.closes:
-            raise ValueError(f"it opens at {self.opens} and closes at {self.closes}: nobody could ever be asked")
+            raise Fault(
+                f"it opens at {self.opens} and closes at {self.closes}: nobody could ever be asked",
+                "closes",
+                remedy="let it close later on the same day",
+            )
         return self
 
 
@@ -97,6 +125,7 @@ class Wave(Part):
     """An audience that is due at once is spread over days, each contact on a day of its own that never changes."""
 
     spread_days: int = Field(ge=2, le=90)
+    """Over so many days."""
 
 
 class Sample(Part):
@@ -111,18 +140,22 @@ class Sample(Part):
         "contact.role",
         "contact.language",
     ] = "account.tier"
-    half_width: float = Field(default=10, gt=0, le=100, description="points of NPS")
-    seed: int = Field(default=1, ge=0, description="another number draws another sample")
-    response_rate: float = Field(
-        default=0.2, gt=0, le=1, description="expected, for segments that were sent fewer than 100 surveys so far"
-    )
+    """The field whose values are the segments."""
+    half_width: float = Field(default=10, gt=0, le=100)
+    """Half the width of the interval, in points of NPS."""
+    seed: int = Field(default=1, ge=0)
+    """Another number draws another sample."""
+    response_rate: float = Field(default=0.2, gt=0, le=1)
+    """The share that is expected to answer, in segments that were sent fewer than 100 surveys so far."""
 
 
 class AccountCap(Part):
     """At most so many invitations to one account within so many days, by any survey."""
 
     invitations: int = Field(ge=1, le=1000)
+    """At most so many."""
     days: int = Field(default=30, ge=1, le=365)
+    """Within so many days."""
 
 
 class Reminders(Part):
@@ -130,12 +163,13 @@ class Reminders(Part):
     unsubscribe, a bounce, a pause, or the end of the link."""
 
     after_days: tuple[Annotated[int, Field(ge=1, le=60)], ...] = Field(default=(), max_length=3)
+    """Days after the invitation, such as [3, 7]; empty: no reminder."""
 
     @field_validator("after_days")
     @classmethod
     def _one_after_the_other(cls, days: tuple[int, ...]) -> tuple[int, ...]:
         if list(days) != sorted(set(days)):
-            raise ValueError("the days must grow, such as [3, 7]")
+            raise Fault("the days must grow", remedy="write them in order and once each, such as [3, 7]")
         return days
 
 
@@ -143,16 +177,23 @@ class FollowUp(Part):
     """Who answers a detractor, and how fast. Hours are calendar hours from the answer."""
 
     assignment: Literal["account_owner", "customer_success_manager"] = "account_owner"
-    manager_up_to_score: int = Field(default=-1, ge=-1, le=6, description="manager takes over; -1: never")
+    """Who takes care of a detractor; the owner where the account has no customer success manager."""
+    manager_up_to_score: int = Field(default=-1, ge=-1, le=6)
+    """Up to this score the owner's manager takes over; -1: never."""
     copy_manager_up_to_score: int = Field(default=4, ge=-1, le=6)
+    """Up to this score the owner's manager is in copy of the alert; -1: never."""
     acknowledge_hours: int = Field(default=24, ge=1)
+    """Hours until the first contact."""
     sla_hours: int = Field(default=48, ge=1)
+    """Hours until the promise is broken."""
 
     @model_validator(mode="after")
     def _acknowledged_before_the_end(self) -> FollowUp:
         if self.acknowledge_hours > self.sla_hours:
-            raise ValueError(
-                f"acknowledge_hours ({self.acknowledge_hours}) is later than sla_hours ({self.sla_hours})"
+            raise Fault(
+                f"acknowledge_hours ({self.acknowledge_hours}) is later than sla_hours ({self.sla_hours})",
+                "acknowledge_hours",
+                remedy="shorten it, or lengthen sla_hours",
             )
         return self
 
@@ -161,117 +202,205 @@ class Targets(Part):
     """What the programme wants to reach; `survey plan` warns where a sample is too small for it."""
 
     nps: float | None = Field(default=None, ge=-100, le=100)
+    """The NPS to reach."""
     response_rate: float | None = Field(default=None, gt=0, le=1)
-    half_width: float | None = Field(default=None, gt=0, le=100, description="of the 95 % interval, points of NPS")
+    """The share that should answer, such as 0.25."""
+    half_width: float | None = Field(default=None, gt=0, le=100)
+    """Half the width that the 95 % interval may have, in points of NPS."""
 
 
 class Survey(Part):
     """One survey programme; the file `surveys/<id>.yml` holds exactly one."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")
+    """Lower case letters, digits and hyphens. Part of every key: never change it."""
     name: str = Field(min_length=1, max_length=120)
+    """What people call it."""
     type: Literal["transactional", "relationship"]
+    """`transactional`: about an event, `relationship`: about the whole. The two are never pooled into one NPS."""
     status: Literal["draft", "active", "paused"]
-    company: str = Field(min_length=1, description="what {{ company }} stands for")
+    """Only `active` asks and sends; `paused` keeps planned messages waiting; `draft` proposes nothing."""
+    company: str = Field(min_length=1)
+    """What {{ company }} stands for in every text."""
     in_headline: bool = True
-    family: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="surveys that share one")
-    priority: int = Field(default=100, ge=0, description="the lower number is asked first")
+    """Whether answers count in the figures over all surveys."""
+    family: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """Surveys that name the same family can share a cooldown."""
+    priority: int = Field(default=100, ge=0)
+    """Where one person is due for several surveys at once, the one with the lowest number is asked."""
 
-    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", description="of the texts here")
+    language: str = Field(default="en", pattern=LANGUAGE)
+    """The language of the texts here, such as en or pt-BR."""
     question: Question = Question()
+    """The one question."""
     follow_up_questions: FollowUpQuestions = FollowUpQuestions()
+    """The open question that follows the score."""
     questions: tuple[SurveyQuestion, ...] = Field(default=(), max_length=20)
+    """Further questions, in this order. Each one costs answers."""
     thank_you: ThankYou = ThankYou()
+    """What the last page says."""
     redirect: Redirect = Redirect()
-    languages: dict[Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")], Translation] = {}
+    """Where the last page leads."""
+    languages: dict[Annotated[str, Field(pattern=LANGUAGE)], Translation] = {}
+    """The texts in other languages, by language; each contact gets its own where it is here."""
     branding: Branding = Branding()
+    """Logo and colours."""
 
     triggers: tuple[Trigger, ...] = Field(min_length=1, max_length=50)
+    """What makes a contact due; any of them does."""
     max_age_days: int = Field(default=14, ge=1, le=365)
+    """So many days after it was due nobody is asked about an event any more."""
     audience: Audience = Audience()
+    """Whom the survey may reach."""
     cooldown: Cooldown = Cooldown()
+    """How long after an invitation nobody is asked again."""
     skip_after_response_days: int = Field(default=90, ge=0)
+    """How many days after an answer to any survey nobody is asked."""
     account_cap: AccountCap | None = None
+    """How many people of one account may be asked. Default: any number."""
     business_hours: BusinessHours | None = None
+    """When mail may arrive. Default: at any time."""
     wave: Wave | None = None
+    """Spreads an audience that is due at once. Default: all at once."""
     sample: Sample | None = None
+    """Asks only a part of the audience. Default: everyone."""
 
     channels: tuple[Literal["email"], ...] = ("email",)
+    """How people are asked."""
     email: Email = Email()
+    """The invitation's subject and sender."""
     reminders: Reminders = Reminders()
+    """Who does not answer is reminded."""
     link_valid_days: int = Field(default=60, ge=1, le=730)
+    """How many days the links of a mail work."""
 
     follow_up: FollowUp = FollowUp()
+    """Who answers a detractor, and how fast."""
     targets: Targets = Targets()
+    """What the programme wants to reach."""
 
     @field_validator("id")
     @classmethod
     def _not_all(cls, survey_id: str) -> str:
         if survey_id == "all":
-            raise ValueError("'all' stands for all surveys in the reports; choose another id")
+            raise Fault("'all' stands for all surveys in the reports", remedy="choose another id")
         return survey_id
 
     @field_validator("channels")
     @classmethod
     def _some_channel(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         if not channels:
-            raise ValueError("no active channel: the survey would reach nobody; name at least `email`")
+            raise Fault("no active channel: the survey would reach nobody", remedy="name at least one, such as [email]")
         return tuple(dict.fromkeys(channels))
 
     @field_validator("triggers")
     @classmethod
     def _one_trigger_per_occasion(cls, triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
-        if len({(trigger.event, trigger.key) for trigger in triggers}) < len(triggers):
-            raise ValueError("two triggers name the same event; a contact would be due twice for one record")
+        seen: set[tuple[str, str]] = set()
+        for place, trigger in enumerate(triggers):
+            if (trigger.event, trigger.key) in seen:
+                raise Fault(
+                    f"a second trigger names the same event ({trigger.event}): a contact would be due twice for one record",
+                    place,
+                    "event",
+                    remedy="remove one of the two, or give it other parameters",
+                )
+            seen.add((trigger.event, trigger.key))
         return triggers
 
     @field_validator("questions")
     @classmethod
     def _no_overlap(cls, questions: tuple[SurveyQuestion, ...]) -> tuple[SurveyQuestion, ...]:
-        asked: dict[tuple[str, int], SurveyQuestion] = {}
-        for question in questions:
+        asked: set[tuple[str, int]] = set()
+        for place, question in enumerate(questions):
             for score in question.for_scores:
                 if (question.id, score) in asked:
-                    raise ValueError(f"the question '{question.id}' stands twice for the score {score}: bands overlap")
-                asked[question.id, score] = question
+                    raise Fault(
+                        f"the question '{question.id}' stands twice for the score {score}: bands overlap",
+                        place,
+                        "scores" if "scores" in question.model_fields_set else "id",
+                        remedy="let each variant have its own scores, or another id",
+                    )
+            asked.update((question.id, score) for score in question.for_scores)
         return questions
 
     @model_validator(mode="after")
     def _consistent(self) -> Survey:
         for place, trigger in enumerate(self.triggers):
-            limit = trigger.max_age_days or self.max_age_days
+            limit = self.max_age_of(trigger)
             if trigger.delay_days > limit:
-                raise ValueError(
-                    f"trigger {place + 1} ({trigger.event}) waits {trigger.delay_days} days, longer than max_age_days "
-                    f"({limit}): shorten delay_days or lengthen max_age_days"
+                raise Fault(
+                    f"{trigger.event} waits {trigger.delay_days} days, longer than max_age_days ({limit})",
+                    *("triggers", place, "delay_days"),
+                    remedy="shorten delay_days or lengthen max_age_days",
                 )
             if self.wave and self.wave.spread_days > limit:
-                raise ValueError(
-                    f"wave.spread_days ({self.wave.spread_days}) is longer than max_age_days ({limit}): the last days of "
-                    "the wave would never be asked"
+                raise Fault(
+                    f"the wave takes {self.wave.spread_days} days, longer than max_age_days ({limit}): who comes last would "
+                    "never be asked",
+                    *("wave", "spread_days"),
+                    remedy="shorten it or lengthen max_age_days",
                 )
-        if self.sample and not all(isinstance(trigger, DatesTrigger) for trigger in self.triggers):
-            raise ValueError(
-                "a sample is drawn from an audience that is due on one date: all triggers must be fixed_dates"
-            )
+            if self.sample and not isinstance(trigger, DatesTrigger):
+                raise Fault(
+                    f"a sample is drawn from an audience that is due on one date, and {trigger.event} is none",
+                    *("triggers", place, "event"),
+                    remedy="remove `sample`, or let all triggers be fixed_dates",
+                )
         if self.cooldown.scope == "family" and self.family is None:
-            raise ValueError("cooldown.scope is 'family', but the survey has no `family`")
+            raise Fault(
+                "the scope is 'family', but the survey has none",
+                *("cooldown", "scope"),
+                remedy="add `family`, or take the scope 'global' or 'survey'",
+            )
         if self.reminders.after_days and self.reminders.after_days[-1] >= self.link_valid_days:
-            raise ValueError("the last reminder comes when the link has ended: lengthen link_valid_days")
-        self._check_languages()
+            raise Fault(
+                f"the last reminder comes after {self.reminders.after_days[-1]} days, when the link has ended",
+                *("reminders", "after_days"),
+                remedy="lengthen link_valid_days, or remind earlier",
+            )
+        for tag, translation in self.languages.items():
+            self._check_fallbacks(tag)
+            self._check_translated(tag, translation)
         return self
 
-    def _check_languages(self) -> None:
-        if self.language in self.languages:
-            raise ValueError(f"'{self.language}' is the language of the texts above, and stands under languages too")
-        for tag in self.languages:
-            seen, at = [tag], tag
-            while (at := self.fallback_of(at)) != self.language:
-                if at in seen:
-                    raise ValueError(f"the fallbacks of '{tag}' go in a circle: {' -> '.join([*seen, at])}")
-                if at not in self.languages:
-                    raise ValueError(f"'{seen[-1]}' falls back to '{at}', which is not under languages")
-                seen.append(at)
+    def _check_fallbacks(self, tag: str) -> None:
+        here = ("languages", tag, "fallback")
+        if tag == self.language:
+            raise Fault(
+                f"'{tag}' is the language of the survey's own texts already",
+                *here[:2],
+                remedy="remove it, or set `language` to that of the texts above",
+            )
+        seen, at = [tag], tag
+        while (at := self.fallback_of(at)) != self.language:
+            if at in seen:
+                circle = " -> ".join([*seen, at])
+                raise Fault(
+                    f"the fallbacks go in a circle: {circle}", *here, remedy="let one of them end in the survey's own"
+                )
+            if at not in self.languages:
+                raise Fault(
+                    f"'{seen[-1]}' falls back to '{at}', which is not under languages",
+                    *("languages", seen[-1], "fallback"),
+                    remedy=f"add '{at}' there, or name one of {', '.join([self.language, *self.languages])}",
+                )
+            seen.append(at)
+
+    def _check_translated(self, tag: str, translation: Translation) -> None:
+        """A translation of what is not there would silently never be shown."""
+        choices: dict[str, set[str]] = {}
+        for question in self.questions:
+            choices.setdefault(question.id, set()).update(choice.id for choice in question.choices)
+        for name, texts in translation.questions.items():
+            if name not in choices:
+                raise Fault(f"there is no question '{name}' to translate", *("languages", tag, "questions", name))
+            for choice in texts.choices:
+                if choice not in choices[name]:
+                    raise Fault(
+                        f"the question '{name}' has no choice '{choice}'",
+                        *("languages", tag, "questions", name, "choices", choice),
+                    )
 
     def fallback_of(self, tag: str) -> str:
         """The language that stands in where `tag` has no text: the one it names, else the survey's own."""

@@ -50,20 +50,19 @@ def test_files_that_mean_the_same_have_the_same_hash(tmp_path: Path) -> None:
         (GOOD.replace("name: Post-Close\n", ""), 1, "name"),
         (GOOD.replace("id: post-close", "id: Post Close"), 1, "id"),
         (GOOD.replace("id: post-close", "id: all"), 1, "id"),
-        (GOOD + "  - event: deal_won\n", None, "triggers"),
+        (GOOD + "  - event: deal_won\n", 9, "triggers.1.event"),
         (GOOD + "email:\n  subject: 'Hi {{ nickname }}'\n", 10, "email.subject"),
         (GOOD + "question:\n  text: 'Hi {{ first_name'\n", 10, "question.text"),
     ],
     ids=["status", "number", "event", "unknown", "colour", "missing", "id", "all", "twice", "variable", "template"],
 )
-def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, broken: str, line: int | None, field: str) -> None:
+def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, broken: str, line: int, field: str) -> None:
     with pytest.raises(BadInput) as caught:
         load_surveys(write(tmp_path, broken))
     assert caught.value.field == field
     assert caught.value.file == tmp_path / "post-close.yml"
     assert caught.value.remedy
-    if line is not None:
-        assert caught.value.line == line
+    assert caught.value.line == line
 
 
 @pytest.mark.parametrize(
