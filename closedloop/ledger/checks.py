@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from closedloop.ledger.messages import visible
-from closedloop.ledger.rows import Row
+from closedloop.ledger.rows import Row, to_json
 from closedloop.ledger.schema import answers, exclusions, messages, suppressions, wave_approvals
 from closedloop.programme import Rule, Survey
+from closedloop.programme.definitions import BusinessHours
+from closedloop.programme.hours import next_opening
 from closedloop.settings import Settings
 
 ANSWERED = "answered"
+OUTSIDE_HOURS = "outside business hours"
 TAKEN = ("claimed", "handed", "sent", "uncertain")
-"""Invitations in these states may have reached the person, so they count for the cooldown."""
+"""Invitations in these states may have reached the person, so they count for cooldown and account cap."""
 
 
 def hold_wave(
@@ -47,42 +50,61 @@ def _reaches(conn: Connection, which: ColumnElement[bool], count: int) -> bool:
 
 @dataclass
 class Checks:
-    """What the ledger knows now about the persons of one batch."""
+    """What the ledger knows now about the persons and accounts of one batch."""
 
     now: dt.datetime
-    suppressed: dict[str, str]
-    excluded: set[tuple[str, str]]
-    answered: set[str]
-    asked: dict[str, list[tuple[str, dt.datetime]]]
+    families: Mapping[str, str | None]
+    """Of each survey that there is."""
+    suppressed: dict[str, str] = field(default_factory=dict)
+    excluded: set[tuple[str, str]] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    asked: dict[str, list[tuple[str, dt.datetime]]] = field(default_factory=dict)
     """Per person: survey and time of the other invitations that may have reached them."""
+    asked_of: dict[str, list[dt.datetime]] = field(default_factory=dict)
+    """Per account: when it got an invitation by any survey; read only where a survey has a cap."""
+    openings: dict[tuple[str, str | None], dt.datetime | None] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, conn: Connection, rows: Sequence[Row], now: dt.datetime) -> Checks:
-        """Read all that matters to `rows` in four queries."""
+    def load(cls, conn: Connection, rows: Sequence[Row], surveys: Mapping[str, Survey], now: dt.datetime) -> Checks:
+        """Read all that matters to `rows` (`payload` parsed): four queries, and a fifth where accounts are capped."""
+        checks = cls(now, {survey.id: survey.family for survey in surveys.values()})
+        if not rows:
+            return checks
         people = sorted({row["person_key"] for row in rows if row["person_key"]})
         subjects = {row["contact_id"] for row in rows} | {row["account_id"] for row in rows if row["account_id"]}
         invitations = sorted({row["invitation_id"] for row in rows if row["invitation_id"]})
-        if not rows:
-            return cls(now, {}, set(), set(), {})
         blocked = conn.execute(
             select(suppressions.c.person_key, suppressions.c.reason).where(suppressions.c.person_key.in_(people))
         ).tuples()
+        checks.suppressed = dict(blocked.all())
         listed = conn.execute(
             select(exclusions.c.subject, exclusions.c.subject_id).where(
                 exclusions.c.subject_id.in_(sorted(subjects)),
                 or_(exclusions.c.until.is_(None), exclusions.c.until > now),
             )
         ).tuples()
-        known = conn.scalars(select(answers.c.invitation_id).where(answers.c.invitation_id.in_(invitations)))
-        asked: dict[str, list[tuple[str, dt.datetime]]] = {}
+        checks.excluded = set(listed.all())
+        known = select(answers.c.invitation_id).where(answers.c.invitation_id.in_(invitations))
+        checks.answered = set(conn.scalars(known))
+        may_have_come = (messages.c.kind == "invitation") & messages.c.state.in_(TAKEN)
         others = select(messages.c.person_key, messages.c.survey_id, messages.c.state_at, messages.c.planned_at).where(
-            messages.c.person_key.in_(people), messages.c.kind == "invitation", messages.c.state.in_(TAKEN)
+            messages.c.person_key.in_(people), may_have_come
         )
         for person, survey_id, state_at, planned_at in conn.execute(others):
-            asked.setdefault(person, []).append((survey_id, state_at or planned_at))
-        return cls(now, dict(blocked.all()), set(listed.all()), set(known), asked)
+            checks.asked.setdefault(person, []).append((survey_id, state_at or planned_at))
+        capped = [(row["account_id"], cap["days"]) for row in rows if row["account_id"] and (cap := _account_cap(row))]
+        if capped:
+            since = now - dt.timedelta(days=max(days for _, days in capped))
+            neighbours = select(messages.c.account_id, messages.c.state_at, messages.c.planned_at).where(
+                messages.c.account_id.in_(sorted({account for account, _ in capped})),
+                may_have_come,
+                or_(messages.c.state_at.is_(None), messages.c.state_at > since),
+            )
+            for account, state_at, planned_at in conn.execute(neighbours):
+                checks.asked_of.setdefault(account, []).append(state_at or planned_at)
+        return checks
 
-    def refuse(self, row: Row, payload: Mapping[str, Any]) -> str | None:
+    def refuse(self, row: Row) -> str | None:
         """Why this message must never be sent, or None."""
         if row["expires_at"] is not None and row["expires_at"] <= self.now:
             return Rule.EXPIRED.value
@@ -94,20 +116,61 @@ class Checks:
             return Rule.SUPPRESSED.value
         if {("contact", row["contact_id"]), ("account", row["account_id"])} & self.excluded:
             return Rule.EXCLUDED.value
-        if row["kind"] == "invitation" and self._cools_down(row, payload):
+        if row["kind"] != "invitation":  # reminders of an invitation that was sent
+            return None
+        if self._cools_down(row):
             return Rule.COOLDOWN.value
+        if self._account_is_full(row):
+            return Rule.ACCOUNT_CAP.value
         return None
 
-    def took(self, row: Row) -> None:
-        """Count a message that was just claimed for the cooldown of the next."""
-        if row["kind"] == "invitation" and row["person_key"]:
-            self.asked.setdefault(row["person_key"], []).append((row["survey_id"], self.now))
+    def opens_at(self, row: Row) -> dt.datetime | None:
+        """When this message may be sent by its survey's business hours: `now` itself where they are open, or where it
+        has none; None when they never open again. Alerts never wait."""
+        hours = _definition(row).get("business_hours")
+        if row["kind"] == "alert" or not hours:
+            return self.now
+        key = (to_json(hours), row["payload"].get("time_zone"))
+        if key not in self.openings:
+            self.openings[key] = next_opening(BusinessHours.model_validate(hours, extra="ignore"), key[1], self.now)
+        return self.openings[key]
 
-    def _cools_down(self, row: Row, payload: Mapping[str, Any]) -> bool:
-        cooldown = (payload.get("definition") or {}).get("cooldown") or {}
-        only_this_survey = cooldown.get("scope") == "survey"
+    def took(self, row: Row) -> None:
+        """Count a message that was just claimed for cooldown and cap of the next."""
+        if row["kind"] != "invitation":
+            return
+        if row["person_key"]:
+            self.asked.setdefault(row["person_key"], []).append((row["survey_id"], self.now))
+        if row["account_id"]:
+            self.asked_of.setdefault(row["account_id"], []).append(self.now)
+
+    def _cools_down(self, row: Row) -> bool:
+        definition = _definition(row)
+        scope, family = (definition.get("cooldown") or {}).get("scope"), definition.get("family")
+
+        def counts(survey_id: str) -> bool:
+            if survey_id == row["survey_id"] or scope not in ("survey", "family"):
+                return True
+            return scope == "family" and family is not None and self.families.get(survey_id) == family
+
         return any(
-            (self.now.date() - at.date()).days < row["cooldown_days"]
+            (self.now.date() - at.date()).days < row["cooldown_days"] and counts(survey_id)
             for survey_id, at in self.asked.get(row["person_key"] or "", ())
-            if survey_id == row["survey_id"] or not only_this_survey
         )
+
+    def _account_is_full(self, row: Row) -> bool:
+        cap = _account_cap(row)
+        if cap is None or not row["account_id"]:
+            return False
+        lately = [
+            at for at in self.asked_of.get(row["account_id"], ()) if (self.now.date() - at.date()).days < cap["days"]
+        ]
+        return len(lately) >= cap["invitations"]
+
+
+def _definition(row: Row) -> Mapping[str, Any]:
+    return row["payload"].get("definition") or {}
+
+
+def _account_cap(row: Row) -> Mapping[str, int] | None:
+    return _definition(row).get("account_cap") if row["kind"] == "invitation" else None

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, 
 
 from closedloop.errors import BadInput
 from closedloop.ledger.books import WaveBooks, alert_books, books, total
-from closedloop.ledger.checks import Checks, hold_wave
+from closedloop.ledger.checks import OUTSIDE_HOURS, Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
 from closedloop.ledger.rows import Row, chunks
@@ -66,6 +66,11 @@ class Claim:
     last: str | None = None
     """Where the next claim of this wave goes on; None when the wave is through."""
 
+    def hold(self, reason: str, count: int = 1) -> None:
+        """Note messages that stay pending for now."""
+        if count:
+            self.held[reason] = self.held.get(reason, 0) + count
+
 
 @dataclass(frozen=True)
 class Result:
@@ -108,21 +113,26 @@ def claim(
     """Take up to `limit` due messages of a wave for `owner`; what may not be sent is closed or kept, in one go.
 
     All rules of hand-over are looked at in this transaction (`checks`). Alerts are about us and our customers'
-    answers: only the allow-list applies to them. Go on with `after=claim.last` until that is None.
+    answers: only the allow-list applies to them. What comes outside the business hours of its recipient is due again
+    when they open. Go on with `after=claim.last` until that is None.
     """
     result = Claim()
     with ledger.write() as conn:
         serialise(conn, "claim")  # two senders must not each take a message of the same person
         hold = hold_wave(conn, wave.kind, wave.survey_id, wave.wave_id, surveys, settings)
+        if not after:
+            asleep = (messages.c.state_reason == OUTSIDE_HOURS) & ~_is_due(now)
+            result.hold(OUTSIDE_HOURS, conn.execute(select(func.count()).where(_of(wave), asleep)).scalar_one())
         due = _of(wave) & _is_due(now) & (messages.c.message_id > after)
         if hold:
             if not after:
-                result.held[hold] = conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one()
+                result.hold(hold, conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one())
             due &= ~_unexpired(now)
         found = select(messages).where(due).order_by(messages.c.message_id).limit(limit)
-        rows = conn.execute(found.with_for_update(skip_locked=True)).mappings().all()
+        taken = conn.execute(found.with_for_update(skip_locked=True)).mappings()
+        rows = [{**row, "payload": json.loads(row["payload"])} for row in taken]
         result.last = rows[-1]["message_id"] if len(rows) == limit else None
-        _judge(conn, rows, settings, now, result)
+        _judge(conn, rows, surveys, settings, now, result)
         if result.messages:
             conn.execute(
                 _CLAIM, [{"id": row["message_id"], "owner": owner, "until": now + lease} for row in result.messages]
@@ -130,25 +140,37 @@ def claim(
     return result
 
 
-def _judge(conn: Connection, rows: Sequence[Row], settings: Settings, now: dt.datetime, result: Claim) -> None:
-    checks = Checks.load(conn, rows, now)
+def _judge(
+    conn: Connection,
+    rows: Sequence[dict[str, Any]],
+    surveys: Mapping[str, Survey],
+    settings: Settings,
+    now: dt.datetime,
+    result: Claim,
+) -> None:
+    checks = Checks.load(conn, rows, surveys, now)
     closed: list[tuple[Row, str]] = []
     noted: list[dict[str, Any]] = []
+    asleep: list[dict[str, Any]] = []
     for row in rows:
-        payload = json.loads(row["payload"])
-        if reason := checks.refuse(row, payload):
+        if reason := checks.refuse(row):
             closed.append((row, reason))
             result.suppressed[reason] = result.suppressed.get(reason, 0) + 1
-        elif not all(settings.may_receive(address) for address in recipients(payload)):
-            result.held[NOT_LIVE] = result.held.get(NOT_LIVE, 0) + 1
+        elif not all(settings.may_receive(address) for address in recipients(row["payload"])):
+            result.hold(NOT_LIVE)
             if row["state_reason"] != NOT_LIVE:
                 noted.append({"id": row["message_id"], "why": NOT_LIVE})
+        elif (opens := checks.opens_at(row)) != now:
+            result.hold(OUTSIDE_HOURS)
+            asleep.append({"id": row["message_id"], "why": OUTSIDE_HOURS, "next": opens})
         else:
             checks.took(row)
-            result.messages.append({**row, "payload": payload})
+            result.messages.append(row)
     suppress_messages(conn, closed, now=now)
     if noted:
         conn.execute(_NOTE, noted)
+    if asleep:
+        conn.execute(_SLEEP, asleep)
 
 
 NOT_LIVE = "live sending is off"
@@ -289,3 +311,4 @@ _HAND = _ONE.values(
 )
 _BACK = _ONE.values(**_FREE, state_reason=bindparam("why"), next_attempt_at=bindparam("next", type_=_TIME))
 _NOTE = _ONE.values(state_reason=bindparam("why"))
+_SLEEP = _ONE.values(state_reason=bindparam("why"), next_attempt_at=bindparam("next", type_=_TIME))

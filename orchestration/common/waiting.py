@@ -48,7 +48,13 @@ def messages_to_send(ledger: Ledger, *, now: dt.datetime, approval_size: int) ->
         if not count:
             return None
         parts = conn.execute(
-            select(messages.c.message_id, messages.c.state, messages.c.attempts, messages.c.lease_until)
+            select(
+                messages.c.message_id,
+                messages.c.state,
+                messages.c.attempts,
+                messages.c.lease_until,
+                messages.c.next_attempt_at,  # in the morning, what came outside business hours is other work than at night
+            )
             .where(*wanted)
             .order_by(messages.c.message_id)
             .limit(LISTED)
