@@ -42,12 +42,14 @@ Renderer = Callable[..., "EmailParts"]
 
 @dataclass
 class SendReport:
-    """What one run did. `deferred` were not accepted now and will be tried again; `held` wait, by reason."""
+    """What one run did. `deferred` were not accepted now and will be tried again; `held` wait, by reason, such as business
+    hours. `reminders` were planned just before."""
 
     sent: int = 0
     rejected: int = 0
     uncertain: int = 0
     deferred: int = 0
+    reminders: int = 0
     suppressed: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     recovered: dict[str, int] = field(default_factory=dict)

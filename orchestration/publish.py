@@ -74,8 +74,19 @@ def _conclude(settings: Settings, ledger: Ledger, build_id: str, *, now: dt.date
         return
     point_readers_at(settings, target)
     ledger_builds.finish_build(ledger, build_id, state="built", now=now)
-    if now - min(newest["as_of"], newest["known_at"]) <= FRESH_FOR:
-        withdraw_planned(ledger, target, now=now)
+    withdraw_gone(settings, ledger, now=now)
+
+
+def withdraw_gone(settings: Settings, ledger: Ledger, *, now: dt.datetime) -> int:
+    """Withdraw what is planned for contacts that the newest publication says are gone; returns how many messages.
+
+    A publication that stands on old facts withdraws nothing.
+    """
+    newest = ledger_builds.newest_publication(ledger)
+    if newest is None or now - min(newest["as_of"], newest["known_at"]) > FRESH_FOR:
+        return 0
+    marts = settings.published_dir / f"marts-{newest['publication_id']}.duckdb"
+    return withdraw_planned(ledger, marts, now=now) if marts.exists() else 0
 
 
 def checks_passed(ledger: Ledger, build_id: str) -> int:

@@ -17,10 +17,11 @@ from closedloop.ledger import Ledger
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
+from closedloop.ledger.reminders import plan_reminders
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
-from orchestration.publish import mend_link, publish
+from orchestration.publish import mend_link, publish, withdraw_gone
 from orchestration.seal import seal_publication
 
 if TYPE_CHECKING:
@@ -164,11 +165,17 @@ def seal(settings: Settings, publication_id: str | None = None, *, now: dt.datet
 
 
 def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] | None = None) -> SendReport:
-    """Send what is due: invitations that were sealed, and alerts."""
+    """Send what is due: invitations that were sealed, reminders (planned here), and alerts."""
     from dispatch.sender import send_due
 
+    surveys = load_surveys(settings.surveys)
     with Ledger.open(settings) as ledger:
-        return send_due(ledger, settings, load_surveys(settings.surveys), clock=clock, progress=progress)
+        reminders = plan_reminders(ledger, surveys, now=clock.now())
+        if reminders:  # since the last publication nobody withdrew them
+            withdraw_gone(settings, ledger, now=clock.now())
+        report = send_due(ledger, settings, surveys, clock=clock, progress=progress)
+        report.reminders = reminders
+        return report
 
 
 def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:

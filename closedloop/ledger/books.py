@@ -56,9 +56,18 @@ def books(ledger: Ledger) -> list[WaveBooks]:
 
 def alert_books(ledger: Ledger) -> WaveBooks:
     """The books of all alert mails together, which are no invitations."""
-    book = WaveBooks("all", "alerts")
+    return _books_of(ledger, "alert")
+
+
+def reminder_books(ledger: Ledger) -> WaveBooks:
+    """The books of all reminders together, which are no invitations either."""
+    return _books_of(ledger, "reminder")
+
+
+def _books_of(ledger: Ledger, kind: str) -> WaveBooks:
+    book = WaveBooks("all", f"{kind}s")
     with ledger.read() as conn:
-        for _, _, state, count in conn.execute(_states(messages.c.kind == "alert")):
+        for _, _, state, count in conn.execute(_states(messages.c.kind == kind)):
             name = _UNDER_WAY.get(state, state)
             setattr(book, name, getattr(book, name) + count)
             book.planned += count

@@ -16,12 +16,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, tuple_, update
 
 from closedloop.errors import BadInput
-from closedloop.ledger.books import WaveBooks, alert_books, books, total
-from closedloop.ledger.checks import OUTSIDE_HOURS, Checks, hold_wave
+from closedloop.ledger.books import WaveBooks, alert_books, books, reminder_books, total
+from closedloop.ledger.checks import ANSWERED, OUTSIDE_HOURS, Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
 from closedloop.ledger.rows import Row, chunks
-from closedloop.ledger.schema import messages, suppressions, wave_approvals
+from closedloop.ledger.schema import answers, messages, suppressions, wave_approvals
 from closedloop.programme import Rule, Survey
 from closedloop.settings import Settings
 
@@ -39,6 +39,7 @@ __all__ = [
     "record_results",
     "recover",
     "release",
+    "reminder_books",
     "total",
 ]
 
@@ -192,8 +193,8 @@ def hand_over(
 ) -> list[str]:
     """Mark claimed messages 'handed', on disk, before the mail server sees them. Returns those that still are ours.
 
-    Whoever unsubscribed since the claim gets nothing: with a slow mail server that can be minutes. Such messages are
-    closed, and counted in `suppressed` by reason.
+    Whoever unsubscribed since the claim gets nothing, and whoever answered gets no reminder: with a slow mail server that
+    can be minutes. Such messages are closed, and counted in `suppressed` by reason.
     """
     with ledger.write() as conn:
         held = (messages.c.state == "claimed") & (messages.c.lease_owner == owner) & (messages.c.lease_until > now)
@@ -205,13 +206,21 @@ def hand_over(
         blocked = set(
             conn.scalars(select(suppressions.c.person_key).where(suppressions.c.person_key.in_(sorted(people))))
         )
-        late = {key: row for key, row in found.items() if row["kind"] != "alert" and row["person_key"] in blocked}
-        suppress_messages(conn, [(row, Rule.SUPPRESSED.value) for row in late.values()], now=now)
+        reminded = sorted({row["invitation_id"] for row in found.values() if row["kind"] == "reminder"})
+        known = select(answers.c.invitation_id).where(answers.c.invitation_id.in_(reminded))
+        answered = set(conn.scalars(known)) if reminded else set()
+        late: dict[str, str] = {}
+        for key, row in found.items():
+            if row["kind"] != "alert" and row["person_key"] in blocked:
+                late[key] = Rule.SUPPRESSED.value
+            elif row["kind"] == "reminder" and row["invitation_id"] in answered:
+                late[key] = ANSWERED
+        suppress_messages(conn, [(found[key], reason) for key, reason in late.items()], now=now)
         ours = [message_id for message_id in message_ids if message_id in found and message_id not in late]
         if ours:
             conn.execute(_HAND, [{"id": message_id, "until": now + lease, "at": now} for message_id in ours])
-    if late and suppressed is not None:
-        suppressed[Rule.SUPPRESSED.value] = suppressed.get(Rule.SUPPRESSED.value, 0) + len(late)
+    for reason in late.values() if suppressed is not None else ():
+        suppressed[reason] = suppressed.get(reason, 0) + 1
     return ours
 
 

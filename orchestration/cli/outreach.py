@@ -14,7 +14,7 @@ from orchestration.cli.front import Context, Time, as_json, cli, lines, show
 @as_json
 @click.pass_obj
 def dispatch(context: Context, as_json: bool) -> None:
-    """Send what is due: invitations that were sealed, and alerts."""
+    """Send what is due: sealed invitations, reminders, alerts."""
     from orchestration import work
 
     report = dataclasses.asdict(work.dispatch(context.settings, clock=context.clock))
@@ -27,24 +27,24 @@ def dispatch(context: Context, as_json: bool) -> None:
 def books(context: Context, as_json: bool) -> None:
     """What was planned and what became of it, by wave."""
     from closedloop.ledger import Ledger
-    from closedloop.ledger.books import WaveBooks, alert_books, total
+    from closedloop.ledger.books import WaveBooks, alert_books, reminder_books, total
     from closedloop.ledger.books import books as read
 
     context.settings.ensure_home()
     with Ledger.open(context.settings) as ledger:
-        waves, alerts = read(ledger), alert_books(ledger)
+        waves, others = read(ledger), (reminder_books(ledger), alert_books(ledger))
     columns = ("planned", "pending", "sent", "rejected", "suppressed", "uncertain")
 
     def entry(book: WaveBooks) -> dict[str, int]:
         return {name: getattr(book, name) for name in columns}
 
-    rows = [(book.wave_id, entry(book)) for book in waves] + [("total", entry(total(waves))), ("alerts", entry(alerts))]
+    rows = [(book.wave_id, entry(book)) for book in (*waves, total(waves), *others)]
     table = [f"{'wave':<40}" + "".join(f"{name:>12}" for name in columns)]
     table += [f"{name:<40}" + "".join(f"{count:>12,}" for count in counts.values()) for name, counts in rows]
     result = {
         "waves": [{"wave": book.wave_id, "survey": book.survey_id, **entry(book)} for book in waves],
         "total": entry(total(waves)),
-        "alerts": entry(alerts),
+        **{book.wave_id: entry(book) for book in others},
     }
     show(result, as_json, "\n".join(table))
 

@@ -12,7 +12,9 @@ from sqlalchemy import Select, and_, func, or_, select
 from closedloop.ledger import Ledger
 from closedloop.ledger.followups import due_followups, unwarned
 from closedloop.ledger.messages import visible
+from closedloop.ledger.reminders import due_reminders
 from closedloop.ledger.schema import events, messages, publications, wave_approvals
+from closedloop.programme import Survey
 from dispatch.followup import LATE_HOURS, WARN_HOURS
 
 LISTED = 5_000
@@ -70,6 +72,12 @@ def _waves_for_approval(size: int) -> Select[tuple[str]]:
         .group_by(messages.c.wave_id)
         .having(func.count() > size)
     )
+
+
+def reminders_to_plan(ledger: Ledger, surveys: Iterable[Survey], *, now: dt.datetime) -> Waiting | None:
+    """Reminders whose day has come and that the sender's next run plans. None when there are none."""
+    ids = due_reminders(ledger, surveys, now=now)
+    return Waiting(len(ids), name_of(ids)) if ids else None
 
 
 def answers_to_follow_up(

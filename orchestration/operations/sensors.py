@@ -23,6 +23,7 @@ from dagster import (
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger
+from closedloop.programme import load_surveys
 from orchestration.common.platform import Platform
 from orchestration.common.sensing import WORK_TAG, check_failed, request_run
 from orchestration.common.waiting import (
@@ -30,6 +31,7 @@ from orchestration.common.waiting import (
     clocks_about_to_run_out,
     messages_to_send,
     name_of,
+    reminders_to_plan,
     silences,
 )
 from orchestration.reports import unfollowed
@@ -171,12 +173,14 @@ def _words(event: DagsterEvent) -> str:
     cron_schedule="0 * * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Every hour what is due is sent, whatever the sensor did: its attempts may be used up.",
+    description="Every hour what is due is sent, whatever the sensor did: its attempts may be used up. Here reminders begin, "
+    "too.",
 )
 def hourly_dispatch(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     settings = platform.settings
     with Ledger.open(settings) as ledger:
         waiting = messages_to_send(ledger, now=platform.now(), approval_size=settings.wave_approval_size)
+        waiting = waiting or reminders_to_plan(ledger, load_surveys(settings.surveys), now=platform.now())
     if waiting is None:
         return SkipReason("no message is due")
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})

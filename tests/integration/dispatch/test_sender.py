@@ -18,7 +18,8 @@ from sqlalchemy import select
 from closedloop.clock import Clock
 from closedloop.errors import Busy
 from closedloop.ledger import Ledger, lists
-from closedloop.ledger.books import books
+from closedloop.ledger.books import books, reminder_books
+from closedloop.ledger.reminders import plan_reminders
 from closedloop.ledger.schema import events, messages
 from closedloop.settings import Settings
 from dispatch import sender
@@ -253,3 +254,30 @@ def test_an_address_the_protocol_cannot_carry_is_rejected(ledger: Ledger, settin
     plan(ledger, [candidate("ann", email="jörg@customer.example"), candidate("bob")])
     report = _send(ledger, settings, clock)
     assert (report.sent, report.rejected) == (1, 1)
+
+
+def test_a_reminder_is_a_mail_of_its_own_about_the_same_invitation(ledger: Ledger, settings, server: MailServer, clock):
+    programme = survey(reminders={"after_days": [3]})
+    [ann] = plan(ledger, [candidate("ann", programme=programme)])
+    send_due(ledger, settings, [programme], clock=clock, timeout=0.5)
+    later = Clock(clock.offset + dt.timedelta(days=3, hours=1))
+    assert plan_reminders(ledger, [programme], now=later.now()) == 1
+    report = send_due(ledger, settings, [programme], clock=later, timeout=0.5)
+    assert report.sent == 1
+    [reminder] = set(server.accepted) - {ann}
+    first, second = server.messages[ann].decode(), server.messages[reminder].decode()
+    assert f"Message-ID: <{reminder}@" in second and f"Message-ID: <{ann}@" in first
+    assert "X-Closedloop-Kind: invitation" in first and "X-Closedloop-Kind: reminder" in second
+    unsubscribe = [line for line in first.splitlines() if line.startswith("List-Unsubscribe:")]
+    assert unsubscribe and unsubscribe == [line for line in second.splitlines() if line.startswith("List-Unsubscribe:")]
+    assert (reminder_books(ledger).sent, books(ledger)[0].sent) == (1, 1)
+
+
+def test_what_waits_for_business_hours_is_told(ledger: Ledger, settings, server: MailServer, clock):
+    closed = survey(business_hours={"days": ["sun"], "time_zone": "UTC"})
+    plan(ledger, [candidate("ann", programme=closed), candidate("bob")])
+    report = _send(ledger, settings, clock)
+    assert (report.sent, report.held) == (1, {"outside business hours": 1})
+    sunday = Clock(clock.offset + dt.timedelta(days=6, hours=1))
+    assert _send(ledger, settings, sunday).sent == 1
+    assert books(ledger)[0].balanced
