@@ -9,31 +9,27 @@ from typing import Any, NamedTuple
 
 from closedloop.colours import palette
 from closedloop.links import open_link, survey_link, unsubscribe_link
+from closedloop.phrases import phrases
+from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
 from dispatch.rendering.headers import MAX_NAME, address, mailbox, text_header
 from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot
 from dispatch.rendering.parts import EmailParts
 
-REASONS = {
-    "deal_won": "your company recently chose {company}",
-    "ticket_resolved": "a support request of yours was resolved recently",
-    "schedule_quarterly": "you work with {company}, and from time to time we ask how that is going",
-}
-"""Why someone gets the mail, by trigger event; said in the footer in plain words."""
-DEFAULT_REASON = "you are in contact with {company}"
-
 
 class Look(NamedTuple):
     """All that a layout depends on; mails that share it share the layout."""
 
+    language: str
     company: str
     low_label: str
     high_label: str
     logo_url: str | None
     primary: str
     background: str
-    reason: str
+    occasion: str
+    """The trigger event: why somebody gets the mail, which the footer says."""
 
 
 def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
@@ -43,7 +39,8 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
     the survey cannot be filled, an address cannot be mailed to, or a value would forge a header.
     """
     payload = payload_of(message)
-    definition = payload["definition"]
+    definition = translated(payload["definition"], payload.get("language"))
+    say = phrases(definition["language"])
     values = values_of(payload)
     invitation_id, company = str(message["invitation_id"]), values["company"]
 
@@ -51,22 +48,23 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
         return fill(definition[section][name], values, field=f"{section}.{name}")
 
     look = Look(
+        language=definition["language"],
         company=company,
         low_label=write("question", "low_label"),
         high_label=write("question", "high_label"),
         logo_url=logo_address(definition["branding"]["logo_url"]),
         primary=definition["branding"]["primary_colour"],
         background=definition["branding"]["background_colour"],
-        reason=REASONS.get(str(payload.get("trigger_event")), DEFAULT_REASON).format(company=company),
+        occasion=str(payload.get("trigger_event")),
     )
     title = write("email", "subject").strip()
     from_rep = definition["email"]["sender"] == "rep" and values["owner_name"]
     unsubscribe = unsubscribe_link(settings, invitation_id)
     filling = {
         "title": title,
-        "greeting": f"Hello {values['first_name']}," if values["first_name"] else "Hello,",
+        "greeting": say("mail.greeting" if values["first_name"] else "mail.greeting_without_name", **values),
         "question": write("question", "text"),
-        "signature": f"{values['owner_name']}, {company}" if from_rep else f"The team at {company}",
+        "signature": f"{values['owner_name']}, {company}" if from_rep else say("mail.team", company=company),
         "survey": survey_link(settings, invitation_id),
         "unsubscribe": unsubscribe,
         "pixel": open_link(settings, invitation_id),
@@ -74,7 +72,7 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
     shared = address(settings.sender_address, "From")
     domain = shared.rpartition("@")[2]
     to = address(str(payload["email"]), "To")
-    sender_name = f"{values['owner_name']} via {company}" if from_rep else settings.sender_name
+    sender_name = say("mail.via", name=values["owner_name"], company=company) if from_rep else settings.sender_name
     rep_address = str(payload.get("owner_email") or "")
     return EmailParts(
         subject=text_header(title, "Subject"),
@@ -98,12 +96,12 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _html_layout(look: Look) -> Layout:
     return _layout("invitation.html", look)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)
 def _text_layout(look: Look) -> Layout:
     return _layout("invitation.txt", look)
 
@@ -112,5 +110,13 @@ def _layout(template: str, look: Look) -> Layout:
     slots = {
         name: slot(name) for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "pixel")
     }
-    colours = palette(look.primary, look.background)
-    return Layout(TEMPLATES.get_template(template).render(look=look, colours=colours, scores=range(11), **slots))
+    say, reason = phrases(look.language), f"reasons.{look.occasion}"
+    view = {
+        "look": look,
+        "say": say,
+        "reason": say(reason if reason in say else "reasons.default", company=look.company),
+        "direction": direction(look.language),
+        "colours": palette(look.primary, look.background),
+        "scores": range(11),
+    }
+    return Layout(TEMPLATES.get_template(template).render(view | slots))

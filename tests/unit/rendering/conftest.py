@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from closedloop.programme import Survey, Trigger
+from closedloop.programme import Survey
 from orchestration.reports import sample_message
 
 
@@ -21,7 +21,7 @@ def message():
             "type": "transactional",
             "status": "active",
             "company": "Northwind Cloud",
-            "triggers": (Trigger(event="deal_won"),),
+            "triggers": [{"event": "deal_won"}],
         }
         made = sample_message(Survey.model_validate(definition | (survey or {})), "ada@customer.example")
         made["message_id"] = made["invitation_id"] = "0123456789abcdef0123456789abcdef"

@@ -7,12 +7,14 @@ import email
 import json
 import re
 from email import policy
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
 from closedloop.errors import BadInput
 from closedloop.links import read
+from closedloop.programme import TriggerEvent
 from dispatch.rendering import EmailParts, render_invitation
 
 WHEN = dt.datetime(2026, 3, 2, 9, 0, tzinfo=dt.UTC)
@@ -209,3 +211,56 @@ def test_a_long_question_is_encoded_and_whole(message, settings) -> None:
     question = "word " * 390
     mail = parsed(render_invitation(message({"question": {"text": question}}), settings=settings))
     assert question.strip() in " ".join(mail.get_body(("html",)).get_content().split())
+
+
+GERMAN = {
+    "languages": {
+        "de": {
+            "question": {"text": "Würden Sie {{ company }} weiterempfehlen?"},
+            "email": {"subject": "{{ first_name }}, eine Frage"},
+        },
+        "ar": {"question": {"low_label": "لا"}},
+    }
+}
+
+
+@pytest.mark.parametrize("language", ["de", "de_AT", "DE-ch"])
+def test_the_mail_speaks_the_language_of_its_reader(message, settings, language) -> None:
+    mail = parsed(render_invitation(message(GERMAN, language=language, first_name="Ada"), settings=settings))
+    html = unescape(mail.get_body(("html",)).get_content())
+    assert mail["Subject"] == "Ada, eine Frage"
+    assert '<html lang="de" dir="ltr"' in html
+    for part in (html, mail.get_body(("plain",)).get_content()):
+        for words in ("Guten Tag Ada,", "Würden Sie Northwind Cloud", "Abmelden", "vor Kurzem für Northwind Cloud"):
+            assert words in part
+        assert "Not at all likely" in part, "a text without a translation is the programme's own"
+        assert "You get this mail" not in part
+
+
+def test_readers_of_two_languages_share_no_layout(message, settings) -> None:
+    html = {
+        language: render_invitation(message(GERMAN, language=language), settings=settings).html
+        for language in ("de", "fr", "ar", "de")
+    }
+    assert [re.findall(r'<html lang="(\w+)" dir="(\w+)"', page) for page in html.values()] == [
+        [("de", "ltr")],
+        [("en", "ltr")],
+        [("ar", "rtl")],
+    ]
+
+
+def test_a_mail_from_right_to_left_has_its_labels_on_their_sides(message, settings) -> None:
+    html = render_invitation(message(GERMAN, language="ar"), settings=settings).html
+    assert re.search(r'align="right"[^>]*>0 &ndash; لا', html)
+
+
+@pytest.mark.parametrize("event", list(TriggerEvent))
+def test_every_event_says_why_somebody_gets_the_mail(message, settings, event) -> None:
+    text = render_invitation(message(trigger_event=event.value), settings=settings).text
+    [reason] = re.findall(r"You get this mail because .+\.", text)
+    assert "you are in contact" not in reason
+
+
+def test_an_event_that_nobody_knows_is_no_reason_to_fail(message, settings) -> None:
+    text = render_invitation(message(trigger_event="long_gone"), settings=settings).text
+    assert "because you are in contact with Northwind Cloud." in text
