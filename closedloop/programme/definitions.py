@@ -391,7 +391,8 @@ class Survey(Part):
         """A translation of what is not there would silently never be shown."""
         choices: dict[str, set[str]] = {}
         for question in self.questions:
-            choices.setdefault(question.id, set()).update(choice.id for choice in question.choices)
+            for name in (question.id, f"{question.id}:{question.scores}"):  # all variants, or one
+                choices.setdefault(name, set()).update(choice.id for choice in question.choices)
         for name, texts in translation.questions.items():
             if name not in choices:
                 raise Fault(f"there is no question '{name}' to translate", *("languages", tag, "questions", name))
