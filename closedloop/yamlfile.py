@@ -170,7 +170,8 @@ def _fields_at(model: type[BaseModel], way: Place) -> list[str]:
         elif isinstance(part, int):
             at = at.get("items", {})
         else:
-            at = at.get("properties", {}).get(part) or at.get("additionalProperties") or {}
+            named = at.get("properties", {}).get(part) or at.get("additionalProperties")
+            at = named or next(iter(at.get("patternProperties", {}).values()), {})
         at = opened(at) if isinstance(at, dict) else {}
     return list(at.get("properties", {}))
 
@@ -189,6 +190,11 @@ def _remedy(error: dict[str, Any], manual: str) -> str:
         "literal_error": "use one of the values named",
         "union_tag_invalid": "use one of the values named",
     }.get(error["type"], f"mend the value; {manual} says what each field takes")
+
+
+def line_in(path: Path, *where: int | str) -> int | None:
+    """The line of `where` in a file that could be read before."""
+    return line_of(_read(path)[0], where)
 
 
 def line_of(node: yaml.Node | None, path: Place) -> int | None:

@@ -238,7 +238,7 @@ class Survey(Part):
     questions: tuple[SurveyQuestion, ...] = Field(default=(), max_length=20)
     """Further questions, in this order. Each one costs answers."""
     thank_you: ThankYou = ThankYou()
-    """What the last page says."""
+    """How people are thanked, by band."""
     redirect: Redirect = Redirect()
     """Where the last page leads."""
     languages: dict[Annotated[str, Field(pattern=LANGUAGE)], Translation] = {}

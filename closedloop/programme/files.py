@@ -8,7 +8,7 @@ from typing import Any
 
 from closedloop.errors import BadInput
 from closedloop.programme.definitions import Survey
-from closedloop.yamlfile import load_yaml
+from closedloop.yamlfile import line_in, load_yaml
 
 
 def load_surveys(folder: Path) -> tuple[Survey, ...]:
@@ -22,6 +22,7 @@ def load_surveys(folder: Path) -> tuple[Survey, ...]:
             raise BadInput(
                 f"two files define the survey '{survey.id}': {surveys[survey.id][1].name} and {path.name}",
                 file=path,
+                line=line_in(path, "id"),
                 field="id",
                 remedy="give one of them another id, or remove it",
             )

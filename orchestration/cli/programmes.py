@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from orchestration.cli.front import Context, Time, as_json, cli, complain, show
+from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
 
 
 @cli.group()
@@ -30,6 +30,18 @@ def survey_validate(context: Context, as_json: bool) -> None:
     show(
         {"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows)
     )
+
+
+@survey.command("schema")
+def survey_schema() -> None:
+    """Print the JSON schema of programmes.
+
+    Editors complete and check a programme by it: `surveys/schema.json` holds it, and the first line of each programme
+    names that file.
+    """
+    from closedloop.programme.files import schema_text
+
+    click.echo(schema_text(), nl=False)
 
 
 @survey.command("plan")
@@ -118,22 +130,41 @@ def exclude_remove(context: Context, subject: str, subject_id: str) -> None:
     click.echo(f"no longer excluded: {subject} {subject_id}")
 
 
+@exclude.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--author", required=True, help="Who says so.")
+@click.option("--column", help="Column of the addresses. Default: email, e-mail, address or recipient.")
+@as_json
+@click.pass_obj
+def exclude_import(context: Context, file: Path, author: str, column: str | None, as_json: bool) -> None:
+    """Never write to the addresses in FILE (CSV), a suppression list of another tool.
+
+    Rows that are no address wait in quarantine, the rest is loaded. The same file again changes nothing.
+    """
+    from orchestration import work
+
+    report = work.import_suppressions(context.settings, file, author=author, column=column, now=context.clock.now())
+    counts = {name: value for name, value in report.as_dict().items() if name != "warnings"}
+    show(report.as_dict(), as_json, lines(counts))
+    complain("warning", report.warnings)
+
+
 @exclude.command("list")
 @as_json
 @click.pass_obj
 def exclude_list(context: Context, as_json: bool) -> None:
-    """Who is excluded, why, by whom and until when."""
+    """Who is excluded, why, by whom and until when; and who was."""
     from closedloop.ledger import Ledger
     from closedloop.ledger.lists import exclude_list as read
 
     with Ledger.open(context.settings) as ledger:
-        rows = read(ledger)
+        rows = read(ledger, now=context.clock.now())
     ends = [f"{row['until']:%Y-%m-%d %H:%M}" if row["until"] else "-" for row in rows]
     text = "\n".join(
-        f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{end:<18}{r['reason']}"
+        f"{r['subject']:<9}{r['subject_id']:<24}{r['author']:<16}{r['state']:<8}{end:<18}{r['reason']}"
         for r, end in zip(rows, ends, strict=True)
     )
-    head = f"{'subject':<9}{'id':<24}{'author':<16}{'until (UTC)':<18}reason\n"
+    head = f"{'subject':<9}{'id':<24}{'author':<16}{'state':<8}{'until (UTC)':<18}reason\n"
     show({"exclusions": rows}, as_json, head + text if rows else "nobody is excluded")
 
 
