@@ -207,7 +207,7 @@ class Translation(Part):
     """The texts in another language; what is missing is taken from `fallback`, in the end from the survey's own texts."""
 
     fallback: str | None = None
-    """The language that stands in where a text is missing here. Default: the survey's own."""
+    """The language that stands in where a text is missing here. Default: `de` for `de-AT` if it is here, else the survey's own."""
     question: Labels = Labels()
     """The one question and the ends of its scale."""
     follow_up_questions: BandTexts = BandTexts()
@@ -217,7 +217,7 @@ class Translation(Part):
     email: EmailTexts = EmailTexts()
     """The mail's subject."""
     questions: dict[str, QuestionTranslation] = {}
-    """The further questions, by their ids."""
+    """The further questions, by their ids; `id:scores`, such as `reason:0-6`, is one variant."""
 
 
 class Branding(Part):

@@ -28,6 +28,7 @@ from closedloop.programme.content import (
     Translation,
 )
 from closedloop.programme.filters import parse_filter
+from closedloop.programme.languages import lookup
 from closedloop.programme.triggers import DatesTrigger, Part, Trigger
 from closedloop.yamlfile import Fault
 
@@ -404,9 +405,10 @@ class Survey(Part):
                     )
 
     def fallback_of(self, tag: str) -> str:
-        """The language that stands in where `tag` has no text: the one it names, else the survey's own."""
+        """The language that stands in where `tag` has no text: the one it names, its primary one, or the survey's own."""
         translation = self.languages.get(tag)
-        return (translation.fallback if translation else None) or self.language
+        named = translation.fallback if translation else None
+        return named or lookup(tag.rpartition("-")[0], [self.language, *self.languages]) or self.language
 
     def max_age_of(self, trigger: Trigger) -> int:
         """Days after it was due until which an event of this trigger is asked about."""
