@@ -28,7 +28,6 @@ from closedloop.programme.content import (
     Translation,
 )
 from closedloop.programme.filters import parse_filter
-from closedloop.programme.languages import lookup
 from closedloop.programme.triggers import DatesTrigger, Part, Trigger
 from closedloop.yamlfile import Fault
 
@@ -405,10 +404,9 @@ class Survey(Part):
                     )
 
     def fallback_of(self, tag: str) -> str:
-        """The language that stands in where `tag` has no text: the one it names, its primary one, or the survey's own."""
+        """The language that `tag` names to stand in where it has no text, else the survey's own."""
         translation = self.languages.get(tag)
-        named = translation.fallback if translation else None
-        return named or lookup(tag.rpartition("-")[0], [self.language, *self.languages]) or self.language
+        return (translation.fallback if translation else None) or self.language
 
     def max_age_of(self, trigger: Trigger) -> int:
         """Days after it was due until which an event of this trigger is asked about."""

@@ -141,12 +141,6 @@ BAD: dict[str, tuple[str, int, str | None, str]] = {
         "languages.de.fallback",
         "de -> at -> ch -> de",
     ),
-    "a fallback to a dialect that falls back": (
-        GOOD + "languages:\n  de-AT: {}\n  de:\n    fallback: de-AT\n",
-        12,
-        "languages.de-AT.fallback",
-        "de-AT -> de -> de-AT",
-    ),
     "a fallback to itself": (
         GOOD + "languages:\n  de:\n    fallback: de\n",
         13,
