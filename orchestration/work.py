@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dispatch.sender import SendReport
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
+    from ingestion.sources.suppressions import SuppressionReport
     from orchestration.gates import CheckOutcome
 
 Progress = Callable[[str], None]
@@ -62,6 +63,22 @@ def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> Res
     settings.ensure_home()
     with Lake.open(settings) as lake:
         return read(lake, file, now=now)
+
+
+def import_suppressions(
+    settings: Settings, file: Path, *, author: str, column: str | None = None, now: dt.datetime
+) -> SuppressionReport:
+    """Never write to the addresses of another tool's list; those that are suppressed already keep their reason."""
+    from ingestion.sources.suppressions import read_suppressions
+
+    if not author.strip():
+        raise BadInput("needed to suppress addresses", field="author", remedy="say who decided")
+    settings.ensure_home()
+    with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
+        report = read_suppressions(lake, file, column=column, now=now)
+        report.loaded = suppress(ledger, report.keys, "imported", author=author, now=now)
+        report.check()
+        return report
 
 
 def start_build(settings: Settings, *, as_of: dt.datetime, known_at: dt.datetime, now: dt.datetime) -> workshop.Build:

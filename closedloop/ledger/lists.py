@@ -16,31 +16,34 @@ from closedloop.ledger.schema import exclusions, suppressions
 REASONS = frozenset({"unsubscribed", "opted_out", "bounced", "complained", "imported"})
 
 
-def suppress(where: Ledger | Connection, person_keys: Iterable[str], reason: str, *, now: dt.datetime) -> int:
+def suppress(
+    where: Ledger | Connection, person_keys: Iterable[str], reason: str, *, now: dt.datetime, author: str | None = None
+) -> int:
     """Never write to these addresses again (keys as `closedloop.identity.person_key` makes them).
 
     Takes the ledger (then in chunks of 1,000) or an open write transaction. Keys already suppressed keep their first
-    reason. Returns how many are new. Raises BadInput for an unknown reason.
+    reason. `author` is kept where a person said so. Returns how many are new. Raises BadInput for an unknown reason.
     """
     if reason not in REASONS:
         raise BadInput(f"no such reason for a suppression: '{reason}'", field="reason")
     keys = sorted(set(person_keys))
     if isinstance(where, Connection):
-        return sum(_suppress(where, some, reason, now) for some in chunks(keys, 1000))
+        return sum(_suppress(where, some, reason, author, now) for some in chunks(keys, 1000))
     new = 0
     for some in chunks(keys, 1000):
         with where.write() as conn:
-            new += _suppress(conn, some, reason, now)
+            new += _suppress(conn, some, reason, author, now)
     return new
 
 
-def _suppress(conn: Connection, keys: list[str], reason: str, now: dt.datetime) -> int:
+def _suppress(conn: Connection, keys: list[str], reason: str, author: str | None, now: dt.datetime) -> int:
     serialise(conn, "suppressions")
     known = set(conn.scalars(select(suppressions.c.person_key).where(suppressions.c.person_key.in_(keys))))
     new = [key for key in keys if key not in known]
     if new:
         conn.execute(insert(suppressions), [{"person_key": key, "reason": reason, "since": now} for key in new])
-        add_events(conn, [_list_event("suppressed_address", now, person_key=key, reason=reason) for key in new])
+        said = {"reason": reason, "author": author} if author else {"reason": reason}
+        add_events(conn, [_list_event("suppressed_address", now, person_key=key, **said) for key in new])
     return len(new)
 
 
@@ -85,11 +88,14 @@ def exclude_remove(ledger: Ledger, subject: str, subject_id: str, *, now: dt.dat
         add_events(conn, [_list_event("exclusion_removed", now, subject=subject, subject_id=subject_id)])
 
 
-def exclude_list(ledger: Ledger) -> list[dict[str, Any]]:
-    """All entries of the exclusion list, those that have ended included, oldest first."""
+def exclude_list(ledger: Ledger, *, now: dt.datetime) -> list[dict[str, Any]]:
+    """All entries of the exclusion list, oldest first; `state` is 'active', or 'ended' where the end has come."""
     with ledger.read() as conn:
         rows = conn.execute(select(exclusions).order_by(exclusions.c.since, exclusions.c.subject_id))
-        return [dict(row) for row in rows.mappings()]
+        return [
+            {**row, "state": "ended" if row["until"] is not None and row["until"] <= now else "active"}
+            for row in rows.mappings()
+        ]
 
 
 def _entry(subject: str, subject_id: str):

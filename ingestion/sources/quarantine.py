@@ -61,6 +61,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "submitted_at_missing": ("{field} is empty", "an answer needs the time at which it was given"),
     "bad_submitted_at": ("{field} is no ISO time", "write it as 2026-03-02T09:00:00Z"),
     "submitted_at_in_future": ("{field} lies more than a day ahead", "an answer has the time at which it was given"),
+    # Suppression lists
+    "address_missing": ("{field} is empty", "fill the address in, or remove the line"),
+    "not_an_address": ("{field} is no mail address", "write one bare address, such as name@company.example"),
 }
 
 

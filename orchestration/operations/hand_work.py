@@ -1,11 +1,13 @@
 """What a person records, decides or starts, from the launchpad as well as from the command line."""
 
+from pathlib import Path
 from typing import Literal
 
-from dagster import Config, OpExecutionContext, ResourceParam, job, op
+from dagster import AssetMaterialization, Config, OpExecutionContext, ResourceParam, job, op
 from pydantic import Field
 
 from closedloop.clock import Clock
+from orchestration.common import catalogue as names
 from orchestration.common.failures import RETRIES, failures_told_apart
 from orchestration.common.platform import Platform
 
@@ -44,6 +46,40 @@ def change_exclusions(config: Exclusion, platform: ResourceParam[Platform]) -> N
             until=platform.time(config.until, field="until") if config.until else None,
             now=platform.now(),
         )
+
+
+class SuppressionList(Config):
+    """Addresses that must never get mail, as another tool exported them."""
+
+    file: str = Field(description="Path of a CSV file.")
+    author: str = Field(description="Who decides.")
+    column: str = Field(default="", description="Column of the addresses. Empty: email, e-mail, address or recipient.")
+
+
+@op(retry_policy=RETRIES)
+def import_suppressions(
+    context: OpExecutionContext, config: SuppressionList, platform: ResourceParam[Platform]
+) -> None:
+    """Never write to these addresses again; rows that are no address wait in quarantine."""
+    from orchestration import work
+
+    with failures_told_apart():
+        report = work.import_suppressions(
+            platform.settings,
+            Path(config.file),
+            author=config.author,
+            column=config.column or None,
+            now=platform.now(),
+        )
+    for warning in report.warnings:
+        context.log.warning(str(warning))
+    if report.new_in_quarantine:
+        context.log_event(
+            AssetMaterialization(
+                names.lake_key(names.QUARANTINE), metadata={"new_rows": report.new_in_quarantine, **report.reasons}
+            )
+        )
+    context.log.info(f"loaded: {report.loaded:,}, known: {report.known:,}, in quarantine: {report.quarantined:,}")
 
 
 class Contacted(Config):
@@ -169,6 +205,11 @@ def exclusions_job() -> None:
     change_exclusions()
 
 
+@job(description="Never write to the addresses of a CSV file, a suppression list of another tool.")
+def import_suppressions_job() -> None:
+    import_suppressions()
+
+
 @job(description="Record the first contact with an unhappy customer: it stops both clocks.")
 def first_contact_job() -> None:
     record_first_contact()
@@ -206,6 +247,7 @@ def tidy_lake_job() -> None:
 
 JOBS = [
     exclusions_job,
+    import_suppressions_job,
     first_contact_job,
     outcome_job,
     void_answer_job,

@@ -43,11 +43,13 @@ def test_the_exclusion_list(ledger: Ledger):
     entry = {"reason": "in litigation", "author": "Olga"}
     lists.exclude_add(ledger, "account", "a1", now=NOW, **entry)
     lists.exclude_add(ledger, "account", "a1", until=NOW + dt.timedelta(days=9), now=NOW, **entry)
-    assert [(row["subject_id"], row["until"]) for row in lists.exclude_list(ledger)] == [
-        ("a1", NOW + dt.timedelta(days=9))
+    nine = NOW + dt.timedelta(days=9)
+    assert [(row["subject_id"], row["until"], row["state"]) for row in lists.exclude_list(ledger, now=NOW)] == [
+        ("a1", nine, "active")
     ]
+    assert [row["state"] for row in lists.exclude_list(ledger, now=nine)] == ["ended"]
     lists.exclude_remove(ledger, "account", "a1", now=NOW)
-    assert lists.exclude_list(ledger) == []
+    assert lists.exclude_list(ledger, now=NOW) == []
     with pytest.raises(BadInput):
         lists.exclude_remove(ledger, "account", "a1", now=NOW)
     for wrong in ({"subject": "planet"}, {"subject_id": " "}, {"until": NOW}):

@@ -48,6 +48,7 @@ def test_all_jobs_sensors_and_schedules_are_there_and_run_by_themselves(location
         "follow_up_job",
         "import_responses_job",
         "exclusions_job",
+        "import_suppressions_job",
         "first_contact_job",
         "outcome_job",
         "approve_wave_job",
