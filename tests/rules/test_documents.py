@@ -7,8 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from closedloop.programme.definitions import Survey
+from closedloop.programme import Survey, TriggerEvent
+from closedloop.programme.files import json_schema
+from closedloop.programme.filters import FIELDS
 from closedloop.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +32,22 @@ def test_every_survey_field_is_documented() -> None:
     page = (ROOT / "docs/surveys.md").read_text()
     missing = [name for name in Survey.model_fields if f"`{name}" not in page]
     assert not missing
+
+
+def test_every_trigger_and_filter_field_is_documented() -> None:
+    page = (ROOT / "docs/surveys.md").read_text()
+    assert not [event for event in TriggerEvent if f"`{event}`" not in page]
+    triggers = [part for name, part in json_schema()["$defs"].items() if name.endswith("Trigger")]
+    assert not {name for part in triggers for name in part["properties"] if f"`{name}`" not in page}
+    assert not [name for fields in FIELDS.values() for name in fields if f".{name}`" not in page]
+
+
+def test_every_piece_of_a_programme_in_the_page_is_good() -> None:
+    smallest, *pieces = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/surveys.md").read_text(), re.DOTALL)
+    assert pieces
+    question = "{id: impact, kind: choice, text: Which, choices: [{id: price, label: Price}]}"
+    for piece in pieces:
+        Survey.model_validate(yaml.safe_load(f"{smallest}questions: [{question}]\n{piece}"))
 
 
 def test_every_dependency_has_its_reason() -> None:
