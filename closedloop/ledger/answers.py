@@ -129,10 +129,10 @@ def record_answer(
 
     The last score within 24 hours of the first one counts; a later one is kept as an event that does not count. A
     provisional answer never replaces a human one; a human one always replaces a provisional one and starts the 24
-    hours anew. `comment` or `answers` None means not given: what stands for the same score is kept. The same answer
-    again changes nothing. `completed`: the follow-up question was sent too (default: it has an answer).
-    `visible_ms` is how long the page was visible. Raises BadInput for a score outside 0..10, an unknown judgement or
-    an unknown invitation.
+    hours anew. `comment` or `answers` None means not given: what stands for the same score is kept; an empty one takes
+    it back. The same answer again changes nothing. `completed`: the follow-up question was sent too (default: it has an
+    answer). `visible_ms` is how long the page was visible. Raises BadInput for a score outside 0..10, an unknown
+    judgement or an unknown invitation.
     """
     if isinstance(score, bool) or not isinstance(score, int) or not 0 <= score <= 10:
         raise BadInput("a score is a whole number from 0 to 10", field="score")
@@ -229,10 +229,10 @@ def _merge(
 ) -> Answer:
     """The answer that stands if the new one counts; equal to `old` when it says nothing new."""
     if old is None:
-        return Answer(score, comment, dict(given or {}), channel, judged, at, at, at, 1, False)
+        return Answer(score, comment or None, dict(given or {}), channel, judged, at, at, at, 1, False)
     same = score == old.score
     stronger = judged == "human" and old.judged == "provisional"
-    new_comment = comment if comment is not None else (old.comment if same else None)
+    new_comment = (comment or None) if comment is not None else (old.comment if same else None)
     new_answers = dict(given) if given is not None else (old.answers if same else {})
     if same and not stronger and (new_comment, new_answers) == (old.comment, old.answers):
         return old
