@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,10 +29,21 @@ from closedloop.errors import BadInput, Busy
 from closedloop.ledger import Ledger
 from closedloop.ledger.answers import Invitation
 from closedloop.links import BadLink, Purpose, read, sign
+from closedloop.phrases import phrases
 from closedloop.settings import Settings
 from ingestion.collector import desk, pages, preview
 from ingestion.collector.commit import GroupCommit, Overloaded
-from ingestion.collector.forms import MAX_BODY, MAX_FIELDS, BadField, BodyLimit, read_answer, read_score
+from ingestion.collector.forms import (
+    MAX_BODY,
+    MAX_FIELDS,
+    BadField,
+    BodyLimit,
+    Fields,
+    fields_of,
+    read_answer,
+    read_answers,
+    read_score,
+)
 from ingestion.collector.metrics import Metrics
 
 T = TypeVar("T")
@@ -39,24 +51,7 @@ log = logging.getLogger("closedloop.collector")
 
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
-NOTICES = {
-    400: ("This request could not be read", "Please open the link in your mail again and answer from there."),
-    404: (
-        "This link does not work",
-        "Please check that the whole link from your mail was opened. Nothing was recorded.",
-    ),
-    405: ("This link does not work that way", "Please open it from your mail."),
-    410: ("This survey has ended", "Thank you for wanting to answer. This survey takes no more answers."),
-    413: (
-        "That is more text than this page can take",
-        "Please go back and shorten your comment. Nothing was recorded.",
-    ),
-    500: ("Something went wrong on our side", "Your answer may not have been recorded. Please try again later."),
-    503: (
-        "Please try again in a moment",
-        "Your answer could not be recorded just now. Nothing was lost: please send it again.",
-    ),
-}
+REFUSALS = (400, 404, 405, 410, 413, 500, 503)
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> Starlette:
@@ -122,7 +117,7 @@ class _Collector:
         try:
             score = read_score(request.query_params.get("score"))
         except BadField as error:
-            problem = (error.field, error.problem)
+            problem = error
         at = self.clock.now()
         kind = "clicked" if score is not None or hidden else "viewed"
         head = request.method == "HEAD"
@@ -144,14 +139,14 @@ class _Collector:
         if (sample := preview.sample_of(invitation_id)) is not None:
             return await self._preview(request, sample)
         at = self.clock.now()
-        async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
-            try:
-                posted = read_answer(form)
-            except BadField as error:
-                if _wants_json(request):
-                    raise
-                return await self._ask_again(invitation_id, error, form.get("score"), form.get("comment"), at)
-        heard = await self._commit(desk.answer(invitation_id, posted, at=at, now=self.clock.now))
+        fields = await _fields(request)
+        try:
+            posted = read_answer(fields)
+            heard = await self._commit(desk.answer(invitation_id, posted, at=at, now=self.clock.now))
+        except BadField as error:
+            if _wants_json(request):
+                raise
+            return await self._ask_again(invitation_id, error, fields, at)
         if heard is None:
             raise HTTPException(404)
         if heard.answer is None:
@@ -159,19 +154,18 @@ class _Collector:
                 raise HTTPException(410)
             return self._ended(pages.Look(heard.invitation.payload))
         self.metrics.count("closedloop_collector_answers_total", judged=posted.judged)
-        if _wants_json(request):
-            if heard.too_late:
-                return _json(
-                    409, {"status": "too_late", "problem": "Your earlier answer stands.", "score": heard.answer.score}
-                )
+        if _wants_json(request) and not heard.too_late:
             return _json(200, {"status": "recorded", "score": heard.answer.score})
         look = pages.Look(heard.invitation.payload)
+        if _wants_json(request):
+            problem = look.say("settled.too_late")
+            return _json(409, {"status": "too_late", "problem": problem, "score": heard.answer.score})
         if heard.too_late:
             return pages.settled_page(look, heard.answer, 409)
         return pages.thanks_page(look, score=heard.answer.score, change=self._path("s", invitation_id, Purpose.SURVEY))
 
-    async def _ask_again(self, invitation_id: str, error: BadField, score: object, comment: object, at) -> Response:
-        """The page again with what was wrong; the words already written stay in it."""
+    async def _ask_again(self, invitation_id: str, error: BadField, fields: Fields, at: dt.datetime) -> Response:
+        """The page again with what was wrong; what was written and chosen stays in it."""
         found = await run_in_threadpool(self._read, lambda conn: desk.ledger_answers.invitation(conn, invitation_id))
         if found is None:
             raise HTTPException(404)
@@ -179,9 +173,8 @@ class _Collector:
         if found.is_expired(at):
             return self._ended(look)
         self.metrics.count("closedloop_collector_refused_total", status="422")
-        chosen = int(score) if isinstance(score, str) and error.field != "score" else None
-        words = comment if isinstance(comment, str) else ""
-        return self._page(found, look, score=chosen, problem=(error.field, error.problem), comment=words, status=422)
+        score = read_score(fields["score"][-1]) if error.field != "score" else None
+        return self._page(found, look, score=score, problem=error, fields=fields, status=422)
 
     def _page(self, found: Invitation, look: pages.Look, **shown: object) -> Response:
         return pages.survey_page(
@@ -194,7 +187,7 @@ class _Collector:
 
     def _ended(self, look: pages.Look) -> Response:
         self.metrics.count("closedloop_collector_refused_total", status="410")
-        return pages.notice_page(*NOTICES[410], status=410, look=look)
+        return pages.refusal_page(look, 410)
 
     # Unsubscribe, open, preview -----------------------------------------------------------------------------------
 
@@ -221,8 +214,8 @@ class _Collector:
         return self._unsubscribed(pages.Look(invitation.payload), is_new=is_new)
 
     def _unsubscribed(self, look: pages.Look, *, is_new: bool) -> Response:
-        words = f"{look.company} sends no more survey mails to this address. Other mails are not affected."
-        return pages.notice_page("You are unsubscribed" if is_new else "You are already unsubscribed", words, look=look)
+        title = look.say("unsubscribe.done" if is_new else "unsubscribe.done_before")
+        return pages.notice_page(title, look.say("unsubscribe.after", company=look.company), look=look)
 
     async def opened(self, request: Request) -> Response:
         """The picture comes in any case: a broken one would be the only thing a reader notices."""
@@ -245,19 +238,24 @@ class _Collector:
     async def _preview(self, request: Request, survey_id: str) -> Response:
         """The pages of a programme as they stand in its file, for a made-up person; nothing is recorded."""
         try:
-            look = await run_in_threadpool(preview.look, self.settings, survey_id)
+            survey = await run_in_threadpool(preview.find, self.settings, survey_id)
         except BadInput as error:
             where = ", ".join(part for part in (f"line {error.line}" if error.line else "", error.field or "") if part)
             problem = f"{error.problem} ({where})" if where else error.problem
             return pages.notice_page("A survey's file needs mending", problem, status=422)
-        if look is None:
+        if survey is None:
             raise HTTPException(404)
-        here = f"{self.base}/preview/{survey_id}"
+        language = request.query_params.get("language")
+        look, page = preview.look(survey, language), f"{self.base}/preview/{survey_id}"
+        here = preview.link(page, language) if language else page
         if request.method == "POST":
-            async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
-                return pages.thanks_page(look, score=read_answer(form).score, change=here, preview=True)
+            fields = await _fields(request)
+            posted = read_answer(fields)
+            read_answers(survey.questions, posted.score, posted.fields)
+            return pages.thanks_page(look, score=posted.score, change=here, preview=preview.links(survey, page))
         score = read_score(request.query_params.get("score"))
-        return pages.survey_page(look, action=here, unsubscribe="", score=score, preview=True)
+        shown = preview.links(survey, page, score)
+        return pages.survey_page(look, action=here, unsubscribe="", score=score, preview=shown)
 
     # Operation ----------------------------------------------------------------------------------------------------
 
@@ -294,14 +292,15 @@ class _Collector:
 
     async def _refuse(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return self._notice(request, error.status_code if error.status_code in NOTICES else 400)
+        return self._notice(request, error.status_code if error.status_code in REFUSALS else 400)
 
     async def _refuse_field(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, BadField)
         self.metrics.count("closedloop_collector_refused_total", status="422")
+        look = _plain_look(request)
         if _wants_json(request):
-            return _json(422, {"status": "invalid", "field": error.field, "problem": error.problem})
-        return pages.notice_page("Please check your answer", error.problem, status=422)
+            return _json(422, {"status": "invalid", "field": error.field, "problem": look.problem(error)})
+        return pages.notice_page(look.say("problem.title"), look.problem(error), status=422, look=look)
 
     async def _unavailable(self, request: Request, error: Exception) -> Response:
         # The kind of error only: its text may hold what the person wrote.
@@ -315,10 +314,22 @@ class _Collector:
 
     def _notice(self, request: Request, status: int) -> Response:
         self.metrics.count("closedloop_collector_refused_total", status=str(status))
-        title, words = NOTICES[status]
+        look = _plain_look(request)
         if _wants_json(request):
-            return _json(status, {"status": "refused", "problem": f"{title}. {words}"})
-        return pages.notice_page(title, words, status=status)
+            problem = f"{look.say(f'refused.{status}.title')}. {look.say(f'refused.{status}.words')}"
+            return _json(status, {"status": "refused", "problem": problem})
+        return pages.refusal_page(look, status)
+
+
+async def _fields(request: Request) -> Fields:
+    async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
+        return fields_of(form)
+
+
+def _plain_look(request: Request) -> pages.Look:
+    """For a request of which no invitation is known: in the browser's language. The page's script sends the page's own."""
+    accepted = request.headers.get("accept-language", "")
+    return pages.Look(say=phrases(*(part.partition(";")[0] for part in accepted.split(","))))
 
 
 def _wants_json(request: Request) -> bool:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select
 from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
 from closedloop.ledger.schema import suppressions
-from ingestion.collector.forms import Posted
+from closedloop.programme import stored_survey
+from ingestion.collector.forms import Answers, Posted, fields_with, read_answers
 
 Now = Callable[[], dt.datetime]
 
@@ -53,7 +54,9 @@ def visit(
 
 
 def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> Callable[[Connection], Heard | None]:
-    """Record an answer; None when there is no such invitation."""
+    """Record an answer; None when there is no such invitation. The work raises BadField, before it writes, for answers that
+    the survey does not have.
+    """
 
     def work(conn: Connection) -> Heard | None:
         found = ledger_answers.invitation(conn, invitation_id)
@@ -66,6 +69,7 @@ def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> 
             invitation_id,
             posted.score,
             comment=posted.comment,
+            answers=_answers(found, posted),
             channel="email",
             judged=posted.judged,
             visible_ms=posted.visible_ms,
@@ -76,6 +80,19 @@ def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> 
         return Heard(found, recorded.answer, too_late)
 
     return work
+
+
+def _answers(found: Invitation, posted: Posted) -> Answers | None:
+    """The further answers that stand then: what was posted, and what was not posted but answered before.
+
+    A score that the page posts by itself brings no answers; those that still follow the new score stay.
+    """
+    earlier = found.answer
+    if not posted.fields and not (earlier and earlier.answers):
+        return None
+    questions = stored_survey(found.payload["definition"]).questions
+    before = fields_with(questions, earlier.score, earlier.answers) if earlier else {}
+    return read_answers(questions, posted.score, {**before, **posted.fields})
 
 
 def unsubscribe(

@@ -1,37 +1,53 @@
-"""What a page may post, read strictly: a body of bounded size, a score of the scale, a comment of bounded length."""
+"""What a page may post, read strictly: a body of bounded size, a score of the scale, texts of bounded length, and answers
+to questions that the survey has.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from closedloop.errors import ClosedLoopError
+from closedloop.programme.content import SurveyQuestion, questions_for
+
 MAX_BODY = 32 * 1024
 MAX_COMMENT = 5_000
-MAX_FIELDS = 20
+MAX_TEXT = 2_000
+MAX_FIELDS = 700
+"""A programme has 20 questions with 30 choices at most."""
+OWN_FIELDS = frozenset({"score", "comment", "input", "visible_ms"})
 _SCORE = re.compile(r"[0-9]|10")
 _MAX_VISIBLE_MS = 24 * 60 * 60 * 1000
 # What a text column or a reader cannot take; tabs and line ends stay.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
+Fields = Mapping[str, Sequence[str]]
+Answers = dict[str, str | list[str]]
 
-class BadField(Exception):
-    """A posted value is not acceptable; `problem` says so in words for the person who sent it."""
 
-    def __init__(self, field: str, problem: str) -> None:
-        self.field, self.problem = field, problem
-        super().__init__(f"{field}: {problem}")
+class BadField(ClosedLoopError):
+    """A posted value is not acceptable; `phrase` names the words for the person who sent it.
+
+    An error of ours, so that those who are committed with it do not wait for it.
+    """
+
+    def __init__(self, field: str, phrase: str, **values: object) -> None:
+        self.field, self.phrase, self.values = field, phrase, values
+        super().__init__(f"{field}: {phrase}")
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One posted answer."""
+    """One posted answer. `comment` is None, and a question not in `fields`, where it was not posted: what stands, stands."""
 
     score: int
-    comment: str | None
+    comment: str | None = field(repr=False)
+    fields: Fields = field(repr=False)
     judged: str
     visible_ms: int | None
 
@@ -41,32 +57,95 @@ def read_score(value: str | None) -> int | None:
     if value is None or value == "":
         return None
     if not _SCORE.fullmatch(value):
-        raise BadField("score", "The score must be a whole number from 0 to 10.")
+        raise BadField("score", "problem.score")
     return int(value)
 
 
-def read_answer(form: FormData) -> Posted:
-    """The posted answer. `input=human` says that the page saw a person's hand. Raises BadField."""
-    score = read_score(_text(form, "score"))
+def fields_of(form: FormData) -> dict[str, list[str]]:
+    """All posted texts by the name of their field."""
+    fields: dict[str, list[str]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, str):
+            fields.setdefault(name, []).append(value)
+    return fields
+
+
+def read_answer(fields: Fields) -> Posted:
+    """The posted answer; `read_answers` reads the further questions. `input=human` says that the page saw a person's hand.
+
+    Raises BadField.
+    """
+    score = read_score(_last(fields, "score"))
     if score is None:
-        raise BadField("score", "Please choose a score from 0 to 10.")
-    comment = _UNPRINTABLE.sub("", (_text(form, "comment") or "").replace("\r\n", "\n").replace("\r", "\n")).strip()
+        raise BadField("score", "problem.no_score")
+    comment = _clean(_last(fields, "comment"))
     if len(comment) > MAX_COMMENT:
-        raise BadField(
-            "comment", f"Your comment is longer than {MAX_COMMENT:,} characters. Please shorten it a little."
-        )
-    visible = _text(form, "visible_ms") or ""
+        raise BadField("comment", "problem.long_comment", limit=f"{MAX_COMMENT:,}")
+    visible = _last(fields, "visible_ms")
     return Posted(
         score=score,
-        comment=comment or None,
-        judged="human" if _text(form, "input") == "human" else "provisional",
+        comment=comment if "comment" in fields else None,
+        fields={name: values for name, values in fields.items() if name not in OWN_FIELDS},
+        judged="human" if _last(fields, "input") == "human" else "provisional",
         visible_ms=min(int(visible), _MAX_VISIBLE_MS) if re.fullmatch(r"[0-9]{1,12}", visible) else None,
     )
 
 
-def _text(form: FormData, name: str) -> str | None:
-    value = form.get(name)
-    return value if isinstance(value, str) else None
+def field_of(question: SurveyQuestion) -> str:
+    """The name of a question's field. Variants of one question all stand in the page, so it says which one it is."""
+    return f"{question.id}:{question.scores}"
+
+
+def fields_with(questions: tuple[SurveyQuestion, ...], score: int, answers: Answers) -> dict[str, list[str]]:
+    """Answers that stand for a score, as the fields that a page posts them with."""
+    return {
+        field_of(question): [answer] if isinstance(answer, str) else list(answer)
+        for question in questions_for(questions, score)
+        if (answer := answers.get(question.id))
+    }
+
+
+def read_answers(questions: tuple[SurveyQuestion, ...], score: int, fields: Fields) -> Answers:
+    """The answers to the further questions that follow `score`, in the survey's order; what belongs to others is dropped.
+
+    A field is named by `field_of`, or by the question's id alone. Raises BadField for a question that the survey does not
+    have, a choice that it does not offer, a second choice where one is taken, and a text that is too long.
+    """
+    names = {name for question in questions for name in (question.id, field_of(question))}
+    if not fields.keys() <= names:
+        raise BadField("answers", "problem.unknown_question")
+    answers: Answers = {}
+    for question in questions_for(questions, score):
+        posted = next((fields[name] for name in (question.id, field_of(question)) if name in fields), ())
+        if posted and (answer := _read(question, posted)):
+            answers[question.id] = answer
+    return answers
+
+
+def _read(question: SurveyQuestion, values: Sequence[str]) -> str | list[str]:
+    """One answer; empty where nothing was written or chosen (a page always posts an empty value with its choices)."""
+    if question.kind == "open":
+        text = _clean(values[-1])
+        if len(text) > MAX_TEXT:
+            raise BadField(field_of(question), "problem.long_answer", limit=f"{MAX_TEXT:,}")
+        return text
+    taken = set(values) - {""}
+    chosen = [choice.id for choice in question.choices if choice.id in taken]
+    if len(chosen) < len(taken):
+        raise BadField(field_of(question), "problem.unknown_choice")
+    if question.several:
+        return chosen
+    if len(chosen) > 1:
+        raise BadField(field_of(question), "problem.one_choice")
+    return "".join(chosen)
+
+
+def _last(fields: Fields, name: str) -> str:
+    return fields.get(name, ("",))[-1]
+
+
+def _clean(text: str) -> str:
+    return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 class BodyLimit:

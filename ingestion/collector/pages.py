@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +18,13 @@ from starlette.responses import HTMLResponse
 
 from closedloop.colours import palette
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer
+from closedloop.phrases import Phrases, phrases
 from closedloop.programme import band_of, stored_survey
+from closedloop.programme.content import SurveyQuestion
 from closedloop.programme.definitions import Branding
+from closedloop.programme.languages import direction, translated
 from closedloop.texts import fill, values_of
-from ingestion.collector.forms import MAX_COMMENT
+from ingestion.collector.forms import MAX_COMMENT, MAX_TEXT, BadField, Fields, field_of, fields_with
 
 HERE = Path(__file__).parent
 TEMPLATES = Environment(
@@ -32,7 +37,6 @@ TEMPLATES = Environment(
 # Ours, not a person's: they may stand in the page as they are.
 STYLE = Markup((HERE / "assets" / "page.css").read_text(encoding="utf-8"))
 SCRIPT = Markup((HERE / "assets" / "page.js").read_text(encoding="utf-8"))
-ANY_QUESTION = "What is the primary reason for your score?"
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -46,11 +50,18 @@ HEADERS = {
 
 
 class Look:
-    """How a survey's pages look and what they say to one person; without a survey, the house's plain look."""
+    """How a survey's pages look and what they say to one person; without a survey, the house's plain look.
 
-    def __init__(self, payload: Mapping[str, Any] | None = None) -> None:
-        self.survey = stored_survey(payload["definition"]) if payload else None
+    `language` is the person's; what they read (`self.language`) is the nearest that the survey is written in.
+    """
+
+    def __init__(self, payload: Mapping[str, Any] | None = None, *, say: Phrases | None = None) -> None:
+        spoken = translated(payload["definition"], payload.get("language")) if payload else None
+        self.survey = stored_survey(spoken) if spoken else None
         self.values = values_of(payload) if payload else {}
+        self.say = say or phrases(self.survey.language if self.survey else None)
+        self.language = self.survey.language if self.survey else self.say.language
+        self.direction = direction(self.language)
         branding = self.survey.branding if self.survey else Branding()
         self.company = self.values.get("company", "")
         self.colours = palette(branding.primary_colour, branding.background_colour)
@@ -58,6 +69,22 @@ class Look:
 
     def text(self, text: str) -> str:
         return fill(text, self.values)
+
+    def problem(self, error: BadField) -> str:
+        """What is wrong with a post, in words for the person who sent it."""
+        return self.say(error.phrase, **error.values)
+
+    def moment(self, value: dt.datetime) -> str:
+        """Like '2 March 2026, 09:00 UTC'."""
+        month = self.say(f"date.months.{value.month}")
+        return self.say("date.moment", day=value.day, month=month, year=value.year, time=f"{value:%H:%M}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The pages of a programme's file, for a made-up person: `links` shows them in the other languages, by tag."""
+
+    links: Mapping[str, str]
 
 
 def survey_page(
@@ -67,32 +94,38 @@ def survey_page(
     unsubscribe: str,
     score: int | None,
     answer: Answer | None = None,
-    problem: tuple[str, str] | None = None,
-    comment: str = "",
-    preview: bool = False,
+    problem: BadField | None = None,
+    fields: Fields | None = None,
+    preview: Preview | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    """The question with its eleven scores, and the follow-up question of the chosen score's band.
+    """The question with its eleven scores, the follow-up question of the chosen score's band, and the further questions
+    that follow this score. All stand in the page, and its style shows those of the score that is chosen.
 
-    `problem` is (field, words) of a refused post. `answer` is the one that stands, if any.
+    `problem` is what was wrong with a refused post, `fields` what it wrote. `answer` is the one that stands, if any.
     """
-    survey = look.survey
+    survey, say = look.survey, look.say
     assert survey is not None, "a survey page shows a survey"
+    chosen = score if score is not None or answer is None else answer.score
+    if fields is None:
+        fields = _fields_of(answer, survey.questions, chosen) if answer else {}
     view = {
         "question": look.text(survey.question.text),
         "low_label": look.text(survey.question.low_label),
         "high_label": look.text(survey.question.high_label),
         "scores": [(number, band_of(number).value) for number in range(11)],
         "follow_up": {band: look.text(text) for band, text in survey.follow_up_questions.model_dump().items()},
-        "any_question": ANY_QUESTION,
-        "chosen": score if score is not None or answer is None else answer.score,
+        "further": [_shown(question, look, fields) for question in survey.questions],
+        "chosen": chosen,
         "from_mail": score is not None,
         "earlier": answer,
-        "until": _show(answer.submitted_at + CHANGE_OF_MIND) if answer and answer.judged == "human" else "",
-        "problem_field": problem[0] if problem else "",
-        "problem": problem[1] if problem else "",
-        "comment": comment,
+        "until": look.moment(answer.submitted_at + CHANGE_OF_MIND) if answer and answer.judged == "human" else "",
+        "problem_field": problem.field if problem else "",
+        "problem": look.problem(problem) if problem else "",
+        "comment": fields.get("comment", [""])[-1],
         "max_comment": MAX_COMMENT,
+        "max_text": MAX_TEXT,
+        "words": json.dumps({"chose": say.section("survey")["chose"], **say.section("script")}, ensure_ascii=False),
         "action": action,
         "unsubscribe": unsubscribe,
         "preview": preview,
@@ -100,22 +133,26 @@ def survey_page(
     return _render("survey.html", look, view, status, script=SCRIPT)
 
 
-def thanks_page(look: Look, *, score: int, change: str, preview: bool = False) -> HTMLResponse:
+def thanks_page(look: Look, *, score: int, change: str, preview: Preview | None = None) -> HTMLResponse:
     """Thank you, in the words for the band of the score; `change` leads back to the question."""
     assert look.survey is not None, "a survey is thanked for"
-    message = look.text(look.survey.thank_you.for_band(band_of(score)))
-    return _render("thanks.html", look, {"message": message, "score": score, "change": change, "preview": preview}, 200)
+    band = band_of(score)
+    onward = look.survey.redirect.for_band(band)
+    view = {
+        "message": look.text(look.survey.thank_you.for_band(band)),
+        "onward": onward,
+        "host": urlsplit(onward).hostname if onward else "",
+        "score": score,
+        "change": change,
+        "preview": preview,
+    }
+    return _render("thanks.html", look, view, 200)
 
 
 def settled_page(look: Look, answer: Answer, status: int) -> HTMLResponse:
     """The answer stands: kindly, with what it is."""
-    return notice_page(
-        "Your answer stands",
-        f"You answered {answer.score} of 10 on {_show(answer.submitted_at)}. Answers can be changed for 24 hours; "
-        "after that they are counted. Thank you for taking the time.",
-        status=status,
-        look=look,
-    )
+    words = look.say("settled.words", score=answer.score, moment=look.moment(answer.submitted_at))
+    return notice_page(look.say("settled.title"), words, status=status, look=look)
 
 
 def unsubscribe_page(look: Look, *, action: str) -> HTMLResponse:
@@ -128,9 +165,40 @@ def notice_page(title: str, words: str, *, status: int = 200, look: Look | None 
     return _render("notice.html", look or Look(), {"title": title, "words": words}, status)
 
 
+def refusal_page(look: Look, status: int) -> HTMLResponse:
+    """Why a request is not served, and what to do."""
+    say = look.say
+    return notice_page(say(f"refused.{status}.title"), say(f"refused.{status}.words"), status=status, look=look)
+
+
+def _fields_of(answer: Answer, questions: tuple[SurveyQuestion, ...], chosen: int | None) -> Fields:
+    """What stands, as the page would post it; the comment only where it would stand under the question that it answered."""
+    fields = fields_with(questions, answer.score, answer.answers)
+    if answer.comment and chosen is not None and band_of(chosen) is band_of(answer.score):
+        fields["comment"] = [answer.comment]
+    return fields
+
+
+def _shown(question: SurveyQuestion, look: Look, fields: Fields) -> dict[str, Any]:
+    """A further question as the template shows it."""
+    name = field_of(question)
+    values = fields.get(name, [])
+    return {
+        "name": name,
+        "text": look.text(question.text),
+        "scores": question.scores.replace("-", "\N{EN DASH}"),
+        "follows": " ".join(f"after-{score}" for score in question.for_scores),
+        "several": question.several,
+        "choices": [(choice.id, look.text(choice.label), choice.id in values) for choice in question.choices],
+        "value": values[-1] if values else "",
+    }
+
+
 def _render(template: str, look: Look, view: dict[str, Any], status: int, script: str = "") -> HTMLResponse:
     nonce = secrets.token_urlsafe(16)
-    html = TEMPLATES.get_template(template).render(look=look, nonce=nonce, style=STYLE, script=script, **view)
+    html = TEMPLATES.get_template(template).render(
+        look=look, say=look.say, nonce=nonce, style=STYLE, script=script, **view
+    )
     policy = {
         "default-src": "'none'",
         "style-src": f"'nonce-{nonce}'",
@@ -153,8 +221,3 @@ def _logo(url: str | None) -> tuple[str | None, str | None]:
     if parts.scheme not in {"http", "https"} or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc):
         return None, None
     return url, f"{parts.scheme}://{parts.netloc}"
-
-
-def _show(value: dt.datetime) -> str:
-    """Like '2 March 2026, 09:00 UTC'."""
-    return f"{value.day} {value:%B %Y, %H:%M} UTC"

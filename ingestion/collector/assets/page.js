@@ -7,15 +7,17 @@
   if (!form || !window.fetch || !window.FormData) return;
   const status = document.getElementById("status");
   const preview = form.hasAttribute("data-preview");
+  const words = JSON.parse(form.dataset.words), language = document.documentElement.lang;
   // Only a score from the mail or from this page's buttons is meant now; one that stood before is just shown.
   let meant = form.dataset.fromMail === "yes";
   let human = false, leaving = false, posted = "", timer = 0, visible = 0, since = 0, last = Promise.resolve();
 
   const chosen = () => { const input = form.querySelector("[name=score]:checked"); return input ? input.value : ""; };
   const visibleMs = () => Math.round(visible + (since ? performance.now() - since : 0));
-  const say = (words, tone = "") => { status.textContent = words; status.className = "status " + tone; };
+  const say = (text, tone = "") => { status.textContent = text; status.className = "status " + tone; };
+  const told = (name, score) => words[name].replace("{score}", score);
 
-  // What is posted by itself: the score and how it came about, never half-written words.
+  // What is posted by itself: the score and how it came about, never half-written words or half-made choices.
   const body = () => {
     const data = new FormData();
     data.set("score", chosen());
@@ -29,17 +31,17 @@
     timer = 0;
     if (!score || !meant || leaving || mark === posted || posted === score + " human") return;
     posted = mark;
-    if (preview) { say("Preview: the answer " + score + " would be recorded now."); return; }
-    say("Your answer " + score + " is being recorded\u2026");
+    if (preview) { say(told("would_record", score)); return; }
+    say(told("recording", score));
     last = last.then(async () => {
       try {
-        const reply = await fetch(form.action, { method: "POST", body: body(), headers: { Accept: "application/json" }, keepalive: true });
+        const reply = await fetch(form.action, { method: "POST", body: body(), headers: { Accept: "application/json", "Accept-Language": language }, keepalive: true });
         const result = await reply.json();
-        if (reply.ok) say("Your answer " + result.score + " is recorded. You can close this page, or add a few words.", "is-good");
+        if (reply.ok) say(told("recorded", result.score), "is-good");
         else { posted = ""; say(result.problem, "is-bad"); }
       } catch {
         posted = "";
-        say("Your answer could not be recorded yet. Please press \u201cSend answer\u201d.", "is-bad");
+        say(words.not_recorded, "is-bad");
       }
     });
   };
@@ -54,7 +56,7 @@
   form.addEventListener("change", (event) => {
     if (event.target.name !== "score") return;
     meant = true;
-    say("You chose " + chosen() + ".");
+    say(told("chose", chosen()));
     soon();
   });
 
@@ -81,14 +83,15 @@
     leaving = true;
     const button = form.querySelector("button");
     button.disabled = true;
-    say("Your answer is being sent\u2026");
+    say(words.sending);
     await last;
     try {
-      const reply = await fetch(form.action, { method: "POST", body: new FormData(form) });
+      const reply = await fetch(form.action, { method: "POST", body: new FormData(form), headers: { "Accept-Language": language } });
       const html = (await reply.text()).replace(/<style[^]*?<\/style>/g, ""); // this page has it already
       const page = new DOMParser().parseFromString(html, "text/html");
       const next = page.querySelector("main");
-      if (reply.status === 503 || reply.status === 422 || !next) throw new Error((page.querySelector(".lead, .bad") || {}).textContent);
+      // An answer that stands (409) and a survey that has ended (410) are pages of their own; else this one keeps the words.
+      if (!next || !(reply.ok || reply.status === 409 || reply.status === 410)) throw new Error((page.querySelector(".lead, .bad") || {}).textContent);
       document.title = page.title;
       document.querySelector("main").replaceWith(document.adoptNode(next));
       const heading = next.querySelector("h1");
@@ -98,7 +101,7 @@
     } catch (error) {
       leaving = false;
       button.disabled = false;
-      say(error instanceof TypeError || !error.message ? "Your answer could not be sent. Please check your connection and try again." : error.message, "is-bad");
+      say(error instanceof TypeError || !error.message ? words.not_sent : error.message, "is-bad");
     }
   });
 })();
