@@ -69,8 +69,10 @@ class Stage:
     def __init__(self, settings: Settings, ledger, viewer_url: str, sink: MailSink) -> None:
         self.settings, self.ledger, self.viewer_url, self._sink = settings, ledger, viewer_url, sink
 
-    def invite(self, name: str = "ada") -> str:
-        """Seal an invitation of the post-close survey, send its mail to the sink, and give its id."""
+    def invite(self, name: str = "ada", **payload: object) -> str:
+        """Seal an invitation of the post-close survey, send its mail to the sink, and give its id. Keywords change the
+        payload.
+        """
         now = dt.datetime.now(dt.UTC)
         survey = {one.id: one for one in load_surveys(self.settings.surveys)}["post-close"]
         invitation_id = hashlib.md5(name.encode()).hexdigest()
@@ -92,6 +94,7 @@ class Stage:
             "all_failed_rules": [],
             "decided_as_of": now,
         }
+        message["payload"] |= payload
         evaluation = {"as_of": now, "sealed_at": now, "definitions_hash": survey.definition_hash}
         write_round(self.ledger, evaluation=evaluation, decisions=[message], messages=[message])
         parts = render_invitation(message, settings=self.settings)

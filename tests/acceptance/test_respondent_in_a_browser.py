@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from closedloop.links import score_link, survey_link, unsubscribe_link
+from tests.support.asking_more import asking_more
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +109,41 @@ def test_without_script_a_button_sends_the_answer(browser, stage) -> None:
     page.get_by_text("Your answer is 4 of 10").wait_for()
     answer = stage.answer(ada)
     assert (answer.score, answer.judged, answer.comment) == (4, "provisional", "Call me.")
+    context.close()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_choice_after_the_score_in_german_on_a_phone(browser, stage, script) -> None:
+    ada = stage.invite("ada", definition=asking_more().model_dump(mode="json"), language="de-AT")
+    context = browser.new_context(viewport={"width": 390, "height": 800}, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(score_link(stage.settings, ada, 9))
+    assert page.get_by_role("group", name="Was lief gut?").is_visible()
+    page.get_by_role("radio", name="3", exact=True).check()
+    assert not page.get_by_role("group", name="Was lief gut?").is_visible()
+    page.get_by_label("Der Preis").check()
+    if script:
+        page.get_by_text("Ihre Antwort 3 ist gespeichert.").wait_for()
+        assert page.get_by_label("Der Preis").is_checked()
+        boxes = page.eval_on_selector_all(
+            ".choice", "found => found.map(one => one.getBoundingClientRect().toJSON()).filter(box => box.width)"
+        )
+        assert all(box["height"] >= 44 and 0 <= box["left"] < box["right"] <= 390 for box in boxes)
+        assert len(boxes) == 2
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name="Antwort senden").click()
+    page.get_by_text("Ihre Antwort ist 3 von 10").wait_for()
+    answer = stage.answer(ada)
+    assert (answer.score, answer.answers) == (3, {"reason": "price"})
+    page.get_by_role("link", name="Neu wählen").click()
+    assert page.get_by_label("Der Preis").is_checked()
+    page.get_by_role("radio", name="9", exact=True).check()
+    page.get_by_label("Die Menschen").check()
+    page.get_by_label("The speed").check()
+    page.get_by_role("button", name="Antwort senden").click()
+    onward = page.get_by_role("link", name="Weiter zu reviews.example")
+    assert onward.get_attribute("href") == "https://reviews.example/northwind?from=nps&x=1"
+    assert stage.answer(ada).answers == {"reason": ["people", "speed"]}
     context.close()
 
 
