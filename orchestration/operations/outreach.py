@@ -47,8 +47,9 @@ answers = AssetSpec(
     owners=[names.CUSTOMER_TEAM],
     kinds={"python"},
     retry_policy=RETRIES,
-    description="Planned messages are handed to the mail server, each at most once. At the hand-over suppression, pause, "
-    "expiry, answer and cooldown are looked at again. planned = pending + sent + rejected + suppressed + uncertain.",
+    description="Planned messages are handed to the mail server, each at most once; reminders that are due are planned first. "
+    "At the hand-over suppression, pause, expiry, answer, cooldown, account cap and business hours are looked at again. "
+    "planned = pending + sent + rejected + suppressed + uncertain.",
 )
 def survey_messages(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
     from orchestration import work

@@ -76,6 +76,19 @@ def test_more_messages_are_another_piece_of_work(tick, ledger, now) -> None:
     assert tick(operations.due_messages).run_key != first.run_key
 
 
+def test_what_came_outside_business_hours_starts_nothing_until_they_begin(tick, ledger, platform, now) -> None:
+    programme = survey(business_hours={"opens": "10:00", "time_zone": "UTC"})
+    plan(ledger, [candidate("ada", programme=programme)], now=now)
+    early = tick(operations.due_messages)
+    (wave,) = delivery.pending_waves(ledger)
+    surveys = {programme.id: programme}
+    claim = delivery.claim(ledger, wave, surveys=surveys, settings=platform.settings, owner="me", now=now)
+    assert claim.held == {"outside business hours": 1}
+    assert isinstance(tick(operations.due_messages), SkipReason)
+    platform.clock.time = now + dt.timedelta(hours=1)
+    assert tick(operations.due_messages).run_key != early.run_key  # the early run's key is used up
+
+
 def test_what_waits_for_approval_starts_nothing_until_approved(tick, ledger, platform, now, monkeypatch) -> None:
     small = platform.settings.model_copy(update={"wave_approval_size": 1})
     object.__setattr__(platform, "settings", small)
