@@ -22,6 +22,8 @@ REFORM_DAYS, DECLINE_DAYS, DECLINING_REGION = 300, 270, 2
 RECOVERY = 1.6
 """What a detractor who was helped in time gives more the next time."""
 
+EVENTS = (TriggerEvent.DEAL_WON, TriggerEvent.TICKET_RESOLVED, TriggerEvent.SCHEDULE_QUARTERLY)
+"""What the company's past was asked about: surveys with other triggers begin with the demo's own day."""
 _MIDDLE = {TriggerEvent.TICKET_RESOLVED: 8.65, TriggerEvent.DEAL_WON: 8.0, TriggerEvent.SCHEDULE_QUARTERLY: 7.68}
 _TIER = np.array([-0.35, 0.0, 0.15])
 _PRODUCT = np.array([0.2, 0.1, 0.0, 0.1, -0.9])
@@ -47,11 +49,11 @@ class Moods:
     def scores(
         self, event: np.ndarray, contact: np.ndarray, at: np.ndarray, recovered: np.ndarray, chance: np.random.Generator
     ) -> np.ndarray:
-        """A score 0..10 for each answer. `event` holds places in `tuple(TriggerEvent)`, `at` epoch seconds."""
+        """A score 0..10 for each answer. `event` holds places in `EVENTS`, `at` epoch seconds."""
         accounts, era = self.company.accounts, self.company.era
         account = self.company.contacts.account[contact]
-        middle = np.array([_MIDDLE[name] for name in TriggerEvent])[event]
-        is_support = event == tuple(TriggerEvent).index(TriggerEvent.TICKET_RESOLVED)
+        middle = np.array([_MIDDLE[name] for name in EVENTS])[event]
+        is_support = event == EVENTS.index(TriggerEvent.TICKET_RESOLVED)
         reformed = np.clip((at - (era.end - REFORM_DAYS * DAY)) / (45 * DAY), 0, 1)
         declined = np.clip((at - (era.end - DECLINE_DAYS * DAY)) / (DECLINE_DAYS * DAY), 0, 1)
         age = (at - accounts.created[account]) / DAY
@@ -86,7 +88,7 @@ class Moods:
         account = self.company.contacts.account[contact]
         shares = (
             0.315
-            * np.array([_ANSWERS[name] for name in TriggerEvent])[event]
+            * np.array([_ANSWERS[name] for name in EVENTS])[event]
             * _ANSWERS_BY_TIER[accounts.tier_at(account, at)]
             * _ANSWERS_BY_REGION[accounts.region[account]]
             * _ANSWERS_BY_ROLE[self.company.contacts.role_at(contact, at)]

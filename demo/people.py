@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -27,6 +30,7 @@ PLACES = (
     (("America/Sao_Paulo", ("pt",)), ("America/Mexico_City", ("es",)), ("America/Bogota", ("es",))),
 )  # fmt: skip
 ZONES = tuple(sorted({zone for region in PLACES for zone, _ in region}))
+_EPOCH = dt.date(1970, 1, 1)
 LANGUAGES = ("de", "en", "es", "fr", "ja", "nl", "pt")
 
 
@@ -237,6 +241,31 @@ class Contacts:
 
     def __len__(self) -> int:
         return len(self.account)
+
+    @cached_property
+    def first_day(self) -> np.ndarray:
+        """The day (days since 1970) on which each contact was created, where the contact is."""
+        zones = [ZoneInfo(name) for name in ZONES]
+        hours, where = np.unique(self.zone * 2**32 + self.created // HOUR, return_inverse=True)
+        days = [
+            (dt.datetime.fromtimestamp(int(hour % 2**32) * HOUR, zones[hour // 2**32]).date() - _EPOCH).days
+            for hour in hours.tolist()
+        ]
+        return np.array(days, np.int64)[where]
+
+    def midnights(self, contact: np.ndarray, day: np.ndarray) -> np.ndarray:
+        """When a day begins where each contact is, in epoch seconds."""
+        zones = [ZoneInfo(name) for name in ZONES]
+        places, where = np.unique(self.zone[contact] * 2**32 + day, return_inverse=True)
+        begins = [
+            int(
+                dt.datetime.combine(
+                    _EPOCH + dt.timedelta(days=place % 2**32), dt.time(), zones[place // 2**32]
+                ).timestamp()
+            )
+            for place in places.tolist()
+        ]
+        return np.array(begins, np.int64)[where]
 
     def role_at(self, contact: np.ndarray, at: np.ndarray) -> np.ndarray:
         return np.where(at >= self.role_changes_at[contact], self.role_after[contact], self.role_before[contact])

@@ -13,8 +13,8 @@ from closedloop.programme.rules import SCHEDULE_DAYS
 from demo import people
 from demo.columns import DAY, HOUR, NEVER, dates, record_ids
 from demo.company import Company
+from demo.mood import EVENTS
 
-EVENTS = tuple(TriggerEvent)
 RULES = tuple(rule for rule in Rule if rule is not Rule.PASSED)
 WEEK = 7 * DAY
 QUIET_DAYS = 8
@@ -75,12 +75,17 @@ def due_between(company: Company, surveys: Sequence[Survey], since: int, until: 
     """The candidates of all active surveys due in (since, until], of the accounts that are `reached`."""
     found = []
     for place, survey in enumerate(surveys):
-        for trigger in survey.triggers if survey.status == "active" else ():
-            delay = trigger.delay_days * DAY
-            contact, records, occurred = _occurrences(company, trigger.event, since - delay, until - delay)
+        for trigger in survey.triggers if _has_a_past(survey) else ():
+            if trigger.event not in EVENTS:
+                continue
+            event = TriggerEvent(trigger.event)
+            contact, records, due = _occurrences(company, event, trigger.delay_days, since, until)
             keep = reached[company.contacts.account[contact]]
             names = [record for record, kept in zip(records, keep.tolist(), strict=True) if kept]
-            found.append((place, EVENTS.index(trigger.event), contact[keep], occurred[keep] + delay, names))
+            found.append((place, EVENTS.index(event), contact[keep], due[keep], names))
+    if not found:
+        nothing = np.zeros(0, np.int64)
+        return Candidates(nothing, nothing, nothing, nothing, [], [])
     contact = np.concatenate([part[2] for part in found])
     records = [record for part in found for record in part[4]]
     survey = np.repeat([part[0] for part in found], [len(part[2]) for part in found])
@@ -93,35 +98,45 @@ def due_between(company: Company, surveys: Sequence[Survey], since: int, until: 
     return Candidates(survey, event, contact, np.concatenate([part[3] for part in found]), records, ids)
 
 
+def _has_a_past(survey: Survey) -> bool:
+    """Filters look at more than this company's past tells: such a survey begins with the demo's own day."""
+    return survey.status == "active" and not survey.audience.where
+
+
 def _occurrences(
-    company: Company, event: TriggerEvent, since: int, until: int
+    company: Company, event: TriggerEvent, delay_days: int, since: int, until: int
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Contact, trigger record and moment of what happened in (since, until], as the models of the warehouse see it."""
+    """Contact, trigger record and moment of what comes due in (since, until], as the models of the warehouse see it."""
     contacts, accounts = company.contacts, company.accounts
+    delay = delay_days * DAY
     if event is TriggerEvent.DEAL_WON:
-        closed = company.deals.closed // DAY * DAY  # the CRM knows the date only
-        some = np.flatnonzero(company.deals.won & (closed > since) & (closed <= until))
-        contact, occurred = company.deals.contact[some], closed[some]
+        due = company.deals.closed // DAY * DAY + delay  # the CRM knows the date only
+        some = np.flatnonzero(company.deals.won & (due > since) & (due <= until))
+        contact, due = company.deals.contact[some], due[some]
         records = record_ids("Opportunity", some).to_pylist()
-        gone = company.deals.deleted[some] <= until
+        gone = company.deals.deleted[some] <= until - delay
     elif event is TriggerEvent.TICKET_RESOLVED:
-        some = np.flatnonzero((company.cases.closed > since) & (company.cases.closed <= until))
-        contact, occurred = company.cases.contact[some], company.cases.closed[some]
+        due = company.cases.closed + delay
+        some = np.flatnonzero((due > since) & (due <= until))
+        contact, due = company.cases.contact[some], due[some]
         records = record_ids("Case", some).to_pylist()
-        gone = company.cases.deleted[some] <= until
+        gone = company.cases.deleted[some] <= until - delay
     else:
-        every = SCHEDULE_DAYS[event] * DAY
-        turns = (until - contacts.created) // every
-        occurred = contacts.created + turns * every
-        is_due = (turns >= 1) & (occurred > since)
-        contact = np.flatnonzero(is_due)
+        every = SCHEDULE_DAYS[event]
+        turns = ((until // DAY + 1 - delay_days) - contacts.first_day) // every
+        contact = np.flatnonzero(turns >= 1)
         contact = contact[accounts.type_at(contacts.account[contact], np.full(len(contact), until)) == people.CUSTOMER]
-        occurred = occurred[contact]
-        who, day = record_ids("Contact", contact).to_pylist(), dates(occurred).to_pylist()
-        records = [f"{left}@{right}" for left, right in zip(who, day, strict=True)]
+        day = contacts.first_day[contact] + turns[contact] * every
+        near = (day + delay_days) * DAY > since - 2 * DAY  # zones are no more than a day apart from UTC
+        contact, day = contact[near], day[near]
+        due = contacts.midnights(contact, day + delay_days)
+        is_due = (due > since) & (due <= until)
+        contact, day, due = contact[is_due], day[is_due], due[is_due]
+        who, on = record_ids("Contact", contact).to_pylist(), dates(day * DAY).to_pylist()
+        records = [f"{left}@{right}" for left, right in zip(who, on, strict=True)]
         gone = np.zeros(len(contact), bool)
     here = ~gone & (contacts.deleted[contact] > until)
-    return contact[here], [record for record, kept in zip(records, here.tolist(), strict=True) if kept], occurred[here]
+    return contact[here], [record for record, kept in zip(records, here.tolist(), strict=True) if kept], due[here]
 
 
 def failed_rules(
@@ -131,7 +146,6 @@ def failed_rules(
     contacts = company.contacts
     contact, account = due.contact, contacts.account[due.contact]
     person = contacts.person[contact]
-    now = np.full(len(contact), as_of)
     today = as_of // DAY
 
     def of_survey(values: Sequence[int]) -> np.ndarray:
@@ -146,7 +160,6 @@ def failed_rules(
         Rule.EXCLUDED: memory.excluded_at[account] <= as_of,
         Rule.OPTED_OUT: memory.opted_out_at[person] <= as_of,
         Rule.SUPPRESSED: memory.suppressed_at[person] <= as_of,
-        Rule.AUDIENCE: _outside(company, surveys, due, contacts.role_at(contact, now), account, now),
         Rule.EXPIRED: as_of > due.due + of_survey([survey.max_age_days for survey in surveys]) * DAY,
         Rule.COOLDOWN: today - asked // DAY < of_survey([survey.cooldown.days for survey in surveys]),
         # An answer that came after this round is not known in it.
@@ -164,24 +177,3 @@ def failed_rules(
     later[1:] = person[order][1:] == person[order][:-1]
     matrix[order[later], RULES.index(Rule.ONE_PER_WAVE)] = True
     return matrix
-
-
-def _outside(
-    company: Company,
-    surveys: Sequence[Survey],
-    due: Candidates,
-    role: np.ndarray,
-    account: np.ndarray,
-    now: np.ndarray,
-) -> np.ndarray:
-    tier = company.accounts.tier_at(account, now)
-    outside = np.zeros(len(due), bool)
-    for place, survey in enumerate(surveys):
-        for allowed, words, codes in (
-            (survey.audience.contact_roles, people.ROLES, role),
-            (survey.audience.account_tiers, people.TIERS, tier),
-        ):
-            if allowed:
-                admits = np.array([word in allowed for word in words])
-                outside |= (due.survey == place) & ~admits[codes]
-    return outside

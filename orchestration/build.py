@@ -11,8 +11,9 @@ import hashlib
 import json
 import subprocess
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -22,12 +23,14 @@ import pyarrow as pa
 from closedloop import __version__
 from closedloop.errors import Refused
 from closedloop.lake import Lake
+from closedloop.lake.catalogue import CRM_OBJECTS
 from closedloop.ledger import Ledger
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.export import export
 from closedloop.ledger.planning import last_evaluation
 from closedloop.locks import take_lock
-from closedloop.programme import Survey, load_surveys
+from closedloop.programme import Survey, TriggerEvent, load_surveys
+from closedloop.programme.filters import FIELDS
 from closedloop.settings import REPO, Settings
 
 _held: dict[Path, IO[str]] = {}
@@ -114,8 +117,30 @@ def start_build(
     return build
 
 
-def open_workshop(lake: Lake, build: Build, warehouse: Path, marts: Path) -> None:
-    """Lake views and the build's context in `warehouse`, and an empty `marts` file that bears the build's id."""
+@dataclass(frozen=True)
+class Replay:
+    """Days to play through without deciding anything, first and last included: of all surveys, or of one."""
+
+    starts_on: dt.date
+    ends_on: dt.date
+    survey_id: str | None = None
+    is_alone: bool = False
+
+
+def open_workshop(
+    lake: Lake,
+    build: Build,
+    warehouse: Path,
+    marts: Path,
+    *,
+    definitions: Iterable[Mapping[str, object]] = (),
+    replay: Replay | None = None,
+) -> None:
+    """Lake views and the build's context in `warehouse`, and an empty `marts` file that bears the build's id.
+
+    `definitions` are programmes as the lake would hold them, that it does not (a plan of an edited file); `replay` the
+    days that a plan or a what-if plays through.
+    """
     for path in (marts, marts.with_suffix(".duckdb.wal")):
         path.unlink(missing_ok=True)
     with duckdb.connect(str(marts)) as con:
@@ -138,6 +163,73 @@ def open_workshop(lake: Lake, build: Build, warehouse: Path, marts: Path) -> Non
                 build.code_version,
             ],
         )
+        _show_definitions(con, definitions)
+        con.execute(
+            "create or replace table lake.replay (survey_id varchar, starts_on date, ends_on date, is_alone boolean)"
+        )
+        if replay is not None:
+            row = [replay.survey_id, replay.starts_on, replay.ends_on, replay.is_alone]
+            con.execute("insert into lake.replay values (?, ?, ?, ?)", row)
+        show_fields(con)
+
+
+def _show_definitions(con: duckdb.DuckDBPyConnection, definitions: Iterable[Mapping[str, object]]) -> None:
+    """Definitions that the lake does not hold, beside those that it does; their `_ingested_at` says since when."""
+    rows = list(definitions)
+    if not rows:
+        return
+    con.execute(
+        "create or replace table lake.further_definitions as select * from lake.definitions_surveys where false"
+    )
+    for row in rows:
+        names = ", ".join(row)
+        con.execute(
+            f"insert into lake.further_definitions ({names}) values ({', '.join('?' * len(row))})", list(row.values())
+        )
+    held = con.execute(
+        "select sql from duckdb_views() where schema_name = 'lake' and view_name = 'definitions_surveys'"
+    )
+    query = held.fetchone()[0].split(" AS ", 1)[1].rstrip(";")
+    con.execute(
+        f"create or replace view lake.definitions_surveys as ({query}) union all by name from lake.further_definitions"
+    )
+
+
+_VERSION = ("Id", "SystemModstamp", "IsDeleted", "_op", "_row_hash", "_exported_at", "_ingested_at")
+
+
+def show_fields(con: duckdb.DuckDBPyConnection) -> None:
+    """The view `lake.crm_fields`: versions of the single fields that programmes name as the CRM does.
+
+    What a programme says is only compared with the columns that there are; no word of it becomes part of a query.
+    """
+    selects = []
+    for name, column in sorted(fields_by_name(con)):
+        columns = {found.lower(): found for (found, *_) in con.execute(f"describe lake.crm_{name}").fetchall()}
+        if column.lower() in columns:
+            value = columns[column.lower()].replace('"', '""')
+            selects.append(
+                f"select '{name}' as object, '{value}' as field, \"{value}\" as value, {', '.join(_VERSION)} "
+                f"from lake.crm_{name}"
+            )
+    nothing = (
+        "select ''::varchar as object, ''::varchar as field, ''::varchar as value, "
+        f"{', '.join(_VERSION)} from lake.crm_account where false"
+    )
+    con.execute(f"create or replace view lake.crm_fields as {' union all '.join(selects or [nothing])}")
+
+
+def fields_by_name(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+    """(object, column) that some programme of the lake names as the CRM does: in a filter, or to watch for changes."""
+    found: set[tuple[str, str]] = set()
+    for (text,) in con.execute("select distinct definition from lake.definitions_surveys").fetchall():
+        definition = json.loads(text or "{}")
+        for condition in chain.from_iterable((definition.get("audience") or {}).get("clauses") or []):
+            found.add((condition["subject"], condition["field"]))
+        for trigger in definition.get("triggers") or []:
+            if trigger["event"] == TriggerEvent.FIELD_CHANGED:
+                found.add((trigger["object"], trigger["field"]))
+    return {(name, column) for name, column in found if name in CRM_OBJECTS and column not in FIELDS.get(name, {})}
 
 
 def owner_of(marts: Path) -> str | None:

@@ -424,5 +424,6 @@ class Survey(Part):
 
 
 def stored_survey(definition: Mapping[str, Any]) -> Survey:
-    """A definition that was stored with a message; fields that later versions dropped are ignored."""
-    return Survey.model_validate(definition, extra="ignore")
+    """A definition that was stored with a message, for rendering and follow-up. Fields that later versions dropped are
+    ignored, and so is the filter: whom it let in is decided, and a stricter grammar must not unmake old mails."""
+    return Survey.model_validate({**definition, "audience": {}}, extra="ignore")

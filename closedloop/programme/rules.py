@@ -56,6 +56,10 @@ class TriggerEvent(StrEnum):
     FIXED_DATES = "fixed_dates"
 
 
+SCHEDULE_DAYS = {TriggerEvent.SCHEDULE_QUARTERLY: 90, TriggerEvent.SCHEDULE_BIANNUAL: 180}
+"""Days between two occurrences, for the schedules that count days; the others count months."""
+
+
 class Rule(StrEnum):
     """The rules about who may be asked, in the order in which the deciding one is named. They skip."""
 

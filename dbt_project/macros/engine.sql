@@ -51,3 +51,144 @@
 {% macro person_key(email) %}{{ return(adapter.dispatch('person_key', 'closedloop')(email)) }}{% endmacro %}
 {% macro default__person_key(email) %}sha256(nullif(lower(regexp_replace({{ email }}, '^\s+|\s+$', '', 'g')), '')){% endmacro %}
 {% macro spark__person_key(email) %}sha2(nullif(lower(regexp_replace({{ email }}, '^\\s+|\\s+$', '')), ''), 256){% endmacro %}
+
+{# A date moved by a whole number of months, from the same day of the month; a month without that day: its last one. #}
+{% macro add_months(date, months) %}{{ return(adapter.dispatch('add_months', 'closedloop')(date, months)) }}{% endmacro %}
+{% macro default__add_months(date, months) %}cast(({{ date }} + to_months(cast({{ months }} as integer))) as date){% endmacro %}
+{% macro spark__add_months(date, months) %}add_months({{ date }}, cast({{ months }} as int)){% endmacro %}
+
+{# Whole months from one date to another, by calendar month: the day does not count. #}
+{% macro months_between(first, second) %}{{ return(adapter.dispatch('months_between', 'closedloop')(first, second)) }}{% endmacro %}
+{% macro default__months_between(first, second) %}date_diff('month', cast({{ first }} as date), cast({{ second }} as date)){% endmacro %}
+{% macro spark__months_between(first, second) %}(12 * (year({{ second }}) - year({{ first }})) + month({{ second }}) - month({{ first }})){% endmacro %}
+
+{# Wall time in a zone of the IANA database, of a UTC timestamp; and the UTC timestamp of a wall time. #}
+{% macro to_local(time, zone) %}{{ return(adapter.dispatch('to_local', 'closedloop')(time, zone)) }}{% endmacro %}
+{% macro default__to_local(time, zone) %}timezone({{ zone }}, timezone('UTC', {{ time }})){% endmacro %}
+{% macro spark__to_local(time, zone) %}cast(from_utc_timestamp({{ time }}, {{ zone }}) as timestamp_ntz){% endmacro %}
+{% macro from_local(time, zone) %}{{ return(adapter.dispatch('from_local', 'closedloop')(time, zone)) }}{% endmacro %}
+{% macro default__from_local(time, zone) %}timezone('UTC', timezone({{ zone }}, {{ time }})){% endmacro %}
+{% macro spark__from_local(time, zone) %}cast(to_utc_timestamp({{ time }}, {{ zone }}) as timestamp_ntz){% endmacro %}
+
+{# 1 Monday to 7 Sunday. #}
+{% macro iso_weekday(date) %}{{ return(adapter.dispatch('iso_weekday', 'closedloop')(date)) }}{% endmacro %}
+{% macro default__iso_weekday(date) %}isodow({{ date }}){% endmacro %}
+{% macro spark__iso_weekday(date) %}(weekday({{ date }}) + 1){% endmacro %}
+
+{# 'HH:MM' of a timestamp. #}
+{% macro time_of_day(time) %}{{ return(adapter.dispatch('time_of_day', 'closedloop')(time)) }}{% endmacro %}
+{% macro default__time_of_day(time) %}strftime({{ time }}, '%H:%M'){% endmacro %}
+{% macro spark__time_of_day(time) %}date_format({{ time }}, 'HH:mm'){% endmacro %}
+
+{# The first 32 bits of the MD5 of a text, as a number from 0 on: evenly spread, the same in every engine and in Python. #}
+{% macro hash_number(text) %}{{ return(adapter.dispatch('hash_number', 'closedloop')(text)) }}{% endmacro %}
+{% macro default__hash_number(text) %}cast(('0x' || substr(md5({{ text }}), 1, 8)) as bigint){% endmacro %}
+{% macro spark__hash_number(text) %}cast(conv(substr(md5({{ text }}), 1, 8), 16, 10) as bigint){% endmacro %}
+
+{# The value that stands beside the greatest `by` of a group. #}
+{% macro latest(value, by) %}{{ return(adapter.dispatch('latest', 'closedloop')(value, by)) }}{% endmacro %}
+{% macro default__latest(value, by) %}arg_max({{ value }}, {{ by }}){% endmacro %}
+{% macro spark__latest(value, by) %}max_by({{ value }}, {{ by }}){% endmacro %}
+
+{# A JSON object of named expressions; those that are null are left out. #}
+{% macro json_object(entries) %}{{ return(adapter.dispatch('json_object', 'closedloop')(entries)) }}{% endmacro %}
+{% macro default__json_object(entries) -%}
+    cast(json_merge_patch('{}', json_object({% for name, value in entries.items() %}'{{ name }}', {{ value }}{{ ', ' if not loop.last }}{% endfor %})) as varchar)
+{%- endmacro %}
+{% macro spark__json_object(entries) -%}
+    to_json(named_struct({% for name, value in entries.items() %}'{{ name }}', {{ value }}{{ ', ' if not loop.last }}{% endfor %}))
+{%- endmacro %}
+
+{#
+    Whom a replay asks, of candidates in order (person, place; due_day, asked_day, cooldown_days, counted_over, survey_id,
+    family_key): greedily, for each person the first that is not within the cooldown of one asked before. A candidate that
+    waits from `due_day` to `asked_day` is looked at on all days between. DuckDB takes one round an ask, all persons at
+    once; Spark folds each person's list.
+#}
+{% macro greedy_asks(candidates) %}{{ return(adapter.dispatch('greedy_asks', 'closedloop')(candidates)) }}{% endmacro %}
+{% macro default__greedy_asks(candidates) %}
+    with recursive rounds as (
+
+        select
+            person,
+            cast(null as varchar) as candidate_id,
+            cast(0 as bigint) as place,
+            cast(null as bigint) as asked_day,
+            cast(map([], []) as map(varchar, bigint)) as asked_days
+        from (select distinct person from {{ candidates }}) as persons
+
+        union all
+
+        select
+            person,
+            next_one.candidate_id,
+            next_one.place,
+            next_one.asked_day,
+            map_concat(
+                asked_days,
+                map([next_one.survey_id, next_one.family_key], [next_one.asked_day, next_one.asked_day])
+            )
+        from (
+            select
+                rounds.person,
+                any_value(rounds.asked_days) as asked_days,
+                arg_min({
+                    'candidate_id': candidates.candidate_id, 'place': candidates.place,
+                    'asked_day': candidates.asked_day, 'survey_id': candidates.survey_id,
+                    'family_key': candidates.family_key
+                }, candidates.place) as next_one
+            from rounds
+            inner join {{ candidates }} as candidates
+                on candidates.person = rounds.person
+                and candidates.place > rounds.place
+                and candidates.asked_day > coalesce(rounds.asked_day, -1)
+                and case
+                    when candidates.counted_over = 'all' then
+                        rounds.asked_day is null
+                        or greatest(candidates.due_day, rounds.asked_day + 1) - rounds.asked_day >= candidates.cooldown_days
+                    else
+                        rounds.asked_days[candidates.counted_over] is null
+                        or greatest(candidates.due_day, rounds.asked_days[candidates.counted_over] + 1)
+                        - rounds.asked_days[candidates.counted_over] >= candidates.cooldown_days
+                end
+            group by rounds.person
+        ) as passed
+
+    )
+
+    select candidate_id from rounds where candidate_id is not null
+{% endmacro %}
+{% macro spark__greedy_asks(candidates) %}
+    select explode(aggregate(
+        array_sort(collect_list(named_struct(
+            'place', place, 'candidate_id', candidate_id, 'due_day', due_day, 'asked_day', asked_day,
+            'cooldown_days', cooldown_days, 'counted_over', counted_over, 'survey_id', survey_id, 'family_key', family_key
+        ))),
+        named_struct(
+            'asked', cast(array() as array<string>), 'last_day', cast(null as bigint),
+            'days', cast(map() as map<string, bigint>)
+        ),
+        (state, one) -> if(
+            one.asked_day > coalesce(state.last_day, -1)
+            and coalesce(
+                greatest(one.due_day, if(one.counted_over = 'all', state.last_day, state.days[one.counted_over]) + 1)
+                - if(one.counted_over = 'all', state.last_day, state.days[one.counted_over]) >= one.cooldown_days,
+                true
+            ),
+            named_struct(
+                'asked', concat(state.asked, array(one.candidate_id)), 'last_day', cast(one.asked_day as bigint),
+                'days', map_from_entries(concat(
+                    filter(map_entries(state.days), entry -> entry.key not in (one.survey_id, one.family_key)),
+                    array_distinct(array(
+                        struct(one.survey_id as key, cast(one.asked_day as bigint) as value),
+                        struct(one.family_key as key, cast(one.asked_day as bigint) as value)
+                    ))
+                ))
+            ),
+            state
+        ),
+        state -> state.asked
+    )) as candidate_id
+    from {{ candidates }}
+    group by person
+{% endmacro %}

@@ -1,16 +1,48 @@
 {# Names of the rules about who, in the order in which the deciding one is named (closedloop.programme.Rule). #}
 {% macro eligibility_rules() %}
     {{ return([
-        'contact_gone', 'no_address', 'excluded', 'opted_out', 'suppressed', 'audience', 'expired', 'cooldown',
-        'recent_response', 'one_per_wave',
+        'contact_gone', 'no_address', 'excluded', 'opted_out', 'suppressed', 'audience', 'not_sampled', 'expired',
+        'cooldown', 'recent_response', 'account_cap', 'one_per_wave',
     ]) }}
 {% endmacro %}
 
-{# JSON list of the rules whose column `fails_<rule>` is true, in their order. #}
+{# Names of the rules about when, likewise (closedloop.programme.WaitingRule). #}
+{% macro waiting_rules() %}
+    {{ return(['wave_slot', 'business_hours']) }}
+{% endmacro %}
+
+{# The rules that look at one candidate alone; the others weigh candidates of one evaluation against each other. #}
+{% macro rules_alone() %}
+    {{ return(eligibility_rules() | reject('in', ['account_cap', 'one_per_wave']) | list) }}
+{% endmacro %}
+
+{# Over which invitations a survey's cooldown counts: 'all', a family, or the survey itself. #}
+{% macro counted_over(row) -%}
+    case {{ row }}.cooldown_scope
+        when 'survey' then {{ row }}.survey_id
+        when 'family' then 'family:' || coalesce({{ row }}.family, '')
+        else 'all'
+    end
+{%- endmacro %}
+
+{# Days after it is due on which a contact of a spread wave is asked: its own, and it never changes. #}
+{% macro wave_slot(candidate_id, spread_days) -%}
+    ({{ hash_number(candidate_id) }} % {{ spread_days }})
+{%- endmacro %}
+
+{# An address that mail can be sent to, as far as SQL can tell. #}
+{% macro is_no_address(email) -%}
+    (coalesce({{ email }}, '') not like '%_@_%' or {{ email }} like '% %' or {{ email }} like '%@%@%')
+{%- endmacro %}
+
+{# JSON list of the rules whose column `fails_<rule>` (or `waits_<rule>`) is true, in their order. #}
 {% macro failed_rules() -%}
     '[' || substr(
         {%- for rule in eligibility_rules() %}
-        case when fails_{{ rule }} then ',"{{ rule }}"' else '' end{{ ' ||' if not loop.last }}
+        case when fails_{{ rule }} then ',"{{ rule }}"' else '' end ||
+        {%- endfor %}
+        {%- for rule in waiting_rules() %}
+        case when waits_{{ rule }} then ',"{{ rule }}"' else '' end{{ ' ||' if not loop.last }}
         {%- endfor %},
         2
     ) || ']'
@@ -21,6 +53,40 @@
         {%- for rule in eligibility_rules() %}
         when fails_{{ rule }} then '{{ rule }}'
         {%- endfor %}
+        {%- for rule in waiting_rules() %}
+        when waits_{{ rule }} then '{{ rule }}'
+        {%- endfor %}
         else 'passed'
     end
+{%- endmacro %}
+
+{# Whether a day is no working day, or a holiday; both are JSON lists of the definition. #}
+{% macro is_closed_day(day, weekdays, holidays) -%}
+    (
+        {{ weekdays }} not like '%"' || case {{ iso_weekday(day) }}
+            when 1 then 'mon' when 2 then 'tue' when 3 then 'wed' when 4 then 'thu' when 5 then 'fri' when 6 then 'sat'
+            else 'sun'
+        end || '"%'
+        or coalesce({{ holidays }}, '') like '%"' || cast({{ day }} as string) || '"%'
+    )
+{%- endmacro %}
+
+{# What a decision looked at, as JSON: no names, no addresses. #}
+{% macro decision_facts() -%}
+    {{ json_object({
+        'asked_at': 'cast(last_asked_at as string)',
+        'asked_by': 'last_asked_by',
+        'cooldown_days': 'cooldown_days',
+        'cooldown_over': 'counted_over',
+        'answered_at': 'cast(last_answered_at as string)',
+        'rest_days': 'skip_after_response_days',
+        'exclusion': 'exclusion_reason',
+        'suppression': 'suppression_reason',
+        'role': 'role',
+        'tier': 'tier',
+        'slot_on': 'cast(slot_on as string)',
+        'local_time': 'cast(local_at as string)',
+        'expires_at': 'cast(expires_at as string)',
+        'asks_of_account': 'case when cap_days is not null then asks_of_account end',
+    }) }}
 {%- endmacro %}

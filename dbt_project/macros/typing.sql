@@ -32,3 +32,9 @@
 
 {% macro far_future() %}timestamp '9999-12-31 00:00:00'{% endmacro %}
 {% macro far_past() %}timestamp '1900-01-01 00:00:00'{% endmacro %}
+
+{# The day in a zone at which a UTC moment lies. #}
+{% macro local_date(time, zone) %}cast({{ to_local(time, zone) }} as date){% endmacro %}
+
+{# A date moved by days. #}
+{% macro date_plus(date, days) %}cast({{ add_days('cast(' ~ date ~ ' as timestamp)', days) }} as date){% endmacro %}

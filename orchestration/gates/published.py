@@ -24,9 +24,9 @@ MART_COLUMNS: dict[str, str] = {
     "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla status outcome "
     "closed_at",
     "fct_eligibility_decisions": "candidate_id contact_id survey_id trigger_event trigger_record_id due_at decision "
-    "deciding_rule all_failed_rules decided_as_of",
+    "deciding_rule all_failed_rules facts decided_as_of",
     "survey_queue": "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at "
-    "expires_at decision deciding_rule all_failed_rules decided_as_of priority definition_hash",
+    "expires_at decision deciding_rule all_failed_rules facts decided_as_of priority definition_hash",
     "rpt_nps": "survey_type survey_id period_grain period_start segment segment_value responses promoters passives "
     "detractors nps nps_low nps_high respondents nps_respondents is_reportable",
     "rpt_nps_change": "survey_type survey_id period_grain period_start previous_period_start responses previous_responses "

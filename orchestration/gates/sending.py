@@ -16,7 +16,7 @@ FLOOD_FROM = 200
 
 QUEUE = (
     "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at expires_at "
-    "decision deciding_rule all_failed_rules decided_as_of priority definition_hash"
+    "decision deciding_rule all_failed_rules facts decided_as_of priority definition_hash"
 )
 
 # What was known at this build, one CTE a thought. Each rule below takes the ones that it names.
@@ -32,7 +32,10 @@ _CONTACTS = f"""
                     partition by "Id"
                     order by _exported_at desc, coalesce(try_cast("SystemModstamp" as timestamp), _exported_at) desc, _ingested_at desc
                 ) as newest
-            from warehouse.lake.crm_contact cross join {CONTEXT} as context
+            from (
+                select * from warehouse.lake.crm_contact
+                union all by name select * from warehouse.lake.crm_lead  -- a lead is asked like a contact
+            ) cross join {CONTEXT} as context
             where _op = 'upsert' and _ingested_at <= context.known_at
               and coalesce(try_cast("SystemModstamp" as timestamp), _exported_at) <= context.as_of
         ) as versions
@@ -72,6 +75,7 @@ _PROGRAMMES = """
             definition_hash,
             cast(json_extract_string(definition, '$.cooldown.days') as integer) as cooldown_days,
             json_extract_string(definition, '$.cooldown.scope') as cooldown_scope,
+            json_extract_string(definition, '$.family') as family,
             cast(json_extract_string(definition, '$.skip_after_response_days') as integer) as rest_days
         from warehouse.lake.definitions_surveys
     )"""
@@ -93,6 +97,19 @@ _CONTACTED = """
         ) not in ('rejected', 'suppressed')
         union all
         select contact_id, person_key, survey_id, submitted_at from imported
+    )"""
+# The family of each survey, by its newest definition: a cooldown may count over it.
+_FAMILIES = f"""
+    families as (
+        select survey_id, family from (
+            select survey_id, json_extract_string(definition, '$.family') as family,
+                row_number() over (partition by survey_id order by _ingested_at desc) as newest
+            from warehouse.lake.definitions_surveys cross join {CONTEXT} as context
+            where _ingested_at <= context.known_at and definition <> ''
+        ) as versions where newest = 1
+    ),
+    contacted_in_family as (
+        select contacted.*, families.family from contacted left join families on families.survey_id = contacted.survey_id
     )"""
 # A score counts from when it was given (a comment may follow after midnight), and not a day after the first one.
 _ANSWERED = """
@@ -239,9 +256,13 @@ def suites(*, flood_factor: float = FLOOD_FACTOR) -> list[Suite]:
                 "not_in_cooldown",
                 "Nobody is asked before the programme's cooldown is over.",
                 _by_person_or_contact(
-                    "contacted",
-                    """(programmes.cooldown_scope = 'global' or contacted.survey_id = asked.survey_id)
-                  and cast(asked.as_of as date) - cast(contacted.at as date) < programmes.cooldown_days""",
+                    "contacted_in_family",
+                    """(
+                      programmes.cooldown_scope = 'global'
+                      or contacted_in_family.survey_id = asked.survey_id
+                      or (programmes.cooldown_scope = 'family' and contacted_in_family.family = programmes.family)
+                  )
+                  and cast(asked.as_of as date) - cast(contacted_in_family.at as date) < programmes.cooldown_days""",
                 ),
                 _ASKED,
                 _EVENTS,
@@ -249,6 +270,7 @@ def suites(*, flood_factor: float = FLOOD_FACTOR) -> list[Suite]:
                 _IMPORTED,
                 _PROGRAMMES,
                 _CONTACTED,
+                _FAMILIES,
             ),
             _of_asks(
                 "no_recent_answer",

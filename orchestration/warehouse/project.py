@@ -11,10 +11,11 @@ from dagster import AssetKey
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings
 
 from closedloop.settings import REPO, Settings
-from orchestration.common.catalogue import ANALYSTS
+from orchestration.common.catalogue import ANALYSTS, CONTEXT
 from orchestration.dbt import parse, target_dir
 
 _PROJECT_FILES = ("dbt_project.yml", "profiles.yml")
+BESIDE_THE_LAKE = ("build_context", "crm_fields", "replay")
 _LAYERS = {"staging": "staging", "intermediate": "intermediate", "marts": "marts"}
 
 
@@ -64,11 +65,17 @@ class Translator(DagsterDbtTranslator):
     """Keys, groups and owners of the models: the layer is the group, the layer and the name are the key."""
 
     def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_asset_checks=True, enable_source_tests_as_checks=True))
+        super().__init__(
+            DagsterDbtTranslatorSettings(
+                enable_asset_checks=True, enable_source_tests_as_checks=True, enable_duplicate_source_asset_keys=True
+            )
+        )
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
         if dbt_resource_props["resource_type"] == "source":
-            return AssetKey(["lake", dbt_resource_props["identifier"]])
+            name = dbt_resource_props["identifier"]
+            # What a build itself puts beside the lake's tables comes with its context.
+            return CONTEXT if name in BESIDE_THE_LAKE else AssetKey(["lake", name])
         return AssetKey([self.get_group_name(dbt_resource_props), dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:

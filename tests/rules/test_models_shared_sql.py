@@ -137,4 +137,6 @@ def test_every_model_as_compiled_is_shared_sql(manifest: dict) -> None:
         for node in nodes
     }
     assert len(nodes) > 60
+    # One round an ask: Spark has a macro of its own for it, as it knows no recursion.
+    assert found.pop("int_replay_asks") == ["recursive CTE"]
     assert not {name: what for name, what in found.items() if what}

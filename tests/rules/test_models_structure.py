@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from closedloop.lake.catalogue import CATALOGUE
-from closedloop.programme import Rule, TriggerEvent, band_of
+from closedloop.programme import Rule, TriggerEvent, WaitingRule, band_of
+from closedloop.programme.filters import FIELDS
 from closedloop.programme.rules import SCHEDULE_DAYS
 
 pytestmark = pytest.mark.slow
@@ -54,7 +55,7 @@ PROMISED = {
         hours_to_first_contact sla_hours within_sla status outcome closed_at""",
 }
 NAMES = {
-    "staging": re.compile(r"^(stg_(crm|ledger|definitions|responses|quarantine|arrivals)__\w+|build_context)$"),
+    "staging": re.compile(r"^(stg_(crm|ledger|definitions|responses|quarantine|arrivals|replay)__\w+|build_context)$"),
     "intermediate": re.compile(r"^int_\w+$"),
     "marts": re.compile(r"^((dim|fct|rpt)_\w+|survey_queue|publication_audit)$"),
 }
@@ -122,7 +123,8 @@ def test_sources_are_read_by_staging_only_and_one_each(models: dict[str, dict]) 
 
 def test_every_table_of_the_lake_has_its_staging_model(models: dict[str, dict], manifest: dict) -> None:
     sources = {node["name"] for node in manifest["sources"].values()}
-    assert sources == {table.view for table in CATALOGUE.values()} | {"build_context"}
+    # What a build itself puts beside the lake's tables.
+    assert sources == {table.view for table in CATALOGUE.values()} | {"build_context", "replay", "crm_fields"}
     staged = {source.rsplit(".", 1)[1] for node in models.values() for source in parents(node, "source")}
     assert staged == sources
 
@@ -138,9 +140,10 @@ def test_nothing_reads_upwards(models: dict[str, dict]) -> None:
 def test_every_model_is_read_or_published(models: dict[str, dict], manifest: dict) -> None:
     read = {parent for node in models.values() for parent in parents(node, "model")}
     # Staging of objects that no rule reads yet is there for analysts and for triggers to come.
-    idle = {n["name"] for n in models.values() if layer(n) == "intermediate" and n["unique_id"] not in read}
-    assert not idle
     exposed = {node for exposure in manifest["exposures"].values() for node in exposure["depends_on"]["nodes"]}
+    used = read | exposed
+    idle = {n["name"] for n in models.values() if layer(n) == "intermediate" and n["unique_id"] not in used}
+    assert not idle
     assert len(exposed) > 10
 
 
@@ -157,10 +160,14 @@ def test_names_and_thresholds_are_those_of_the_programme() -> None:
     project = yaml.safe_load((ROOT / "dbt_project.yml").read_text())
     assert project["vars"]["schedule_days"] == {str(event): days for event, days in SCHEDULE_DAYS.items()}
     macro = (ROOT / "dbt_project" / "macros" / "rules.sql").read_text()
-    listed = re.search(r"return\(\[(.*?)\]\)", macro, re.DOTALL)
-    assert listed
-    assert re.findall(r"'(\w+)'", listed.group(1)) == [str(rule) for rule in Rule if rule is not Rule.PASSED]
-    events = (ROOT / "dbt_project" / "models" / "intermediate" / "asking").glob("int_*_events.sql")
+    listed = re.findall(r"return\(\[(.*?)\]\)", macro, re.DOTALL)
+    assert re.findall(r"'(\w+)'", listed[0]) == [str(rule) for rule in Rule if rule is not Rule.PASSED]
+    assert re.findall(r"'(\w+)'", listed[1]) == [str(rule) for rule in WaitingRule]
+    fields = (ROOT / "dbt_project" / "macros" / "filters.sql").read_text()
+    for subject, names in FIELDS.items():
+        own = re.search(rf"'{subject}': \{{(.*?)\}},\n", fields, re.DOTALL)
+        assert own and set(re.findall(r"'(\w+)':", own.group(1))) == set(names)
+    events = (ROOT / "dbt_project" / "models" / "intermediate" / "asking").glob("int_*.sql")
     text = "".join(path.read_text() for path in events) + str(project["vars"]["schedule_days"])
     assert all(f"'{event}'" in text for event in TriggerEvent)
 

@@ -104,7 +104,7 @@ def test_with_a_four_week_cooldown_weeks_0_2_and_4_ask_at_0_and_4(workshop: Any,
         closed = (now - dt.timedelta(days=1, hours=1)).isoformat()
         rows["crm.case"].append(company.case(f"case{week}", "a1", "often", closed))
         workshop.fill(rows, as_of=now)
-        workshop.dbt("run", "--select", "+survey_queue")
+        workshop.dbt("build", "--select", "+survey_queue", "--exclude-resource-type", "unit_test", "test")
         columns = (
             "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE
+from orchestration.build import show_fields
 
 CONTEXT = {
     "build_id": "VARCHAR",
@@ -40,6 +41,10 @@ def make_warehouse(
                 names = ", ".join(f'"{column}"' for column in row)
                 marks = ", ".join("?" for _ in row)
                 con.execute(f"insert into lake.{table.view} ({names}) values ({marks})", list(row.values()))
+        con.execute(
+            "create or replace table lake.replay (survey_id text, starts_on date, ends_on date, is_alone boolean)"
+        )
+        show_fields(con)
         columns = ", ".join(f"{column} {kind}" for column, kind in CONTEXT.items())
         con.execute(f"create or replace table lake.build_context ({columns})")
         con.execute("insert into lake.build_context values ('b1', ?, ?, '{}', 'd1', 'c1')", [as_of, known_at or as_of])

@@ -83,7 +83,7 @@ def mailbox(tmp_path: Path, server: Server) -> Settings:
                 "account_name": "Company",
                 "company": survey.company,
                 "survey_type": survey.type,
-                "trigger_event": survey.triggers[0].event.value,
+                "trigger_event": survey.triggers[0].event,
                 "owner_name": "A Rep",
                 "owner_email": "rep@northwind.example",
                 "definition": survey.model_dump(mode="json"),

@@ -1,5 +1,5 @@
--- Which posted answers are a person's. Provisional ones (no real input was seen) are confirmed by what the mail's links
--- and the page tell. Can be re-run over all raw hits with other settings (vars confirm_*).
+-- Which posted answers are a person's. Provisional ones (no real input was seen) are confirmed by what the mail's
+-- links and the page tell. Can be re-run over all raw hits with other settings (vars confirm_*).
 with versions as (
 
     select * from {{ ref('int_answer_versions') }}

@@ -5,9 +5,9 @@ with candidates as (
 
 ),
 
-contacts as (
+people as (
 
-    select * from {{ ref('stg_crm__contact') }}
+    select * from {{ ref('int_people') }}
 
 ),
 
@@ -27,16 +27,17 @@ known as (
 
     select
         candidates.*,
-        contacts.person_key,
-        contacts.email,
-        contacts.role,
+        people.person_key,
+        people.email,
+        people.role,
+        people.known_zone,
         accounts.tier,
-        coalesce(candidates.account_id, contacts.account_id) as asked_account_id,
-        contacts.contact_id is null or contacts.is_deleted or coalesce(accounts.is_deleted, false) as is_gone,
-        case when candidates.cooldown_scope = 'survey' then candidates.survey_id else 'all' end as cooldown_over
+        coalesce(candidates.account_id, people.account_id) as asked_account_id,
+        people.contact_id is null or people.is_deleted or coalesce(accounts.is_deleted, false) as is_gone,
+        {{ counted_over('candidates') }} as counted_over
     from candidates
-    left join contacts on contacts.contact_id = candidates.contact_id
-    left join accounts on accounts.account_id = coalesce(candidates.account_id, contacts.account_id)
+    left join people on people.contact_id = candidates.contact_id
+    left join accounts on accounts.account_id = coalesce(candidates.account_id, people.account_id)
 
 ),
 
@@ -45,24 +46,29 @@ facts as (
     select
         known.*,
         greatest(asked_contact.last_asked_at, asked_address.last_asked_at) as last_asked_at,
+        case
+            when asked_contact.last_asked_at >= coalesce(asked_address.last_asked_at, asked_contact.last_asked_at)
+                then asked_contact.last_asked_by
+            else asked_address.last_asked_by
+        end as last_asked_by,
         greatest(answered_contact.last_answered_at, answered_address.last_answered_at) as last_answered_at
     from known
     left join last_contacts as asked_contact
         on asked_contact.person_kind = 'contact'
         and asked_contact.person_id = known.contact_id
-        and asked_contact.survey_id = known.cooldown_over
+        and asked_contact.counted_over = known.counted_over
     left join last_contacts as asked_address
         on asked_address.person_kind = 'address'
         and asked_address.person_id = known.person_key
-        and asked_address.survey_id = known.cooldown_over
+        and asked_address.counted_over = known.counted_over
     left join last_contacts as answered_contact
         on answered_contact.person_kind = 'contact'
         and answered_contact.person_id = known.contact_id
-        and answered_contact.survey_id = 'all'
+        and answered_contact.counted_over = 'all'
     left join last_contacts as answered_address
         on answered_address.person_kind = 'address'
         and answered_address.person_id = known.person_key
-        and answered_address.survey_id = 'all'
+        and answered_address.counted_over = 'all'
 
 )
 

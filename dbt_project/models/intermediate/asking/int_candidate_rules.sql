@@ -1,5 +1,5 @@
--- One column per rule about who: true where it speaks against asking. The last rule, one per person and evaluation,
--- is applied to what these let through, in int_eligibility.
+-- One column per rule that looks at a candidate alone: true where it speaks against asking (fails_), or against asking
+-- now (waits_). The rules that weigh candidates against each other are applied in int_eligibility.
 with facts as (
 
     select * from {{ ref('int_candidate_facts') }}
@@ -26,18 +26,25 @@ suppressions as (
 
 audience as (
 
-    select * from {{ ref('int_survey_audience') }}
+    select * from {{ ref('int_audience') }}
 
 ),
 
-restricted as (
+filtered as (
 
-    select
-        survey_id,
-        max(case when filter = 'contact_roles' then 1 else 0 end) as by_role,
-        max(case when filter = 'account_tiers' then 1 else 0 end) as by_tier
-    from audience
-    group by survey_id
+    select distinct survey_id from {{ ref('int_filter_terms') }}
+
+),
+
+sampled as (
+
+    select distinct candidate_id from {{ ref('int_sample_draws') }}
+
+),
+
+waiting as (
+
+    select * from {{ ref('int_candidate_waits') }}
 
 ),
 
@@ -45,22 +52,31 @@ rules as (
 
     select
         facts.*,
+        waiting.slot_on,
+        waiting.local_at,
+        waiting.has_sample,
+        waiting.cap_invitations,
+        waiting.cap_days,
+        coalesce(excluded_contact.reason, excluded_account.reason) as exclusion_reason,
+        suppressions.reason as suppression_reason,
 
         facts.is_gone as fails_contact_gone,
-        coalesce(facts.email, '') not like '%_@_%' or facts.email like '% %' or facts.email like '%@%@%'
-            as fails_no_address,
+        {{ is_no_address('facts.email') }} as fails_no_address,
         excluded_contact.subject_id is not null or excluded_account.subject_id is not null as fails_excluded,
         opt_outs.person_key is not null as fails_opted_out,
         suppressions.person_key is not null as fails_suppressed,
-        (coalesce(restricted.by_role, 0) = 1 and allowed_role.allowed_value is null)
-        or (coalesce(restricted.by_tier, 0) = 1 and allowed_tier.allowed_value is null) as fails_audience,
+        filtered.survey_id is not null and audience.contact_id is null as fails_audience,
+        coalesce(waiting.has_sample, false) and sampled.candidate_id is null as fails_not_sampled,
         facts.as_of > facts.expires_at as fails_expired,
         coalesce(
             {{ days_between('facts.last_asked_at', 'facts.as_of') }} < facts.cooldown_days, false
         ) as fails_cooldown,
         coalesce(
             {{ days_between('facts.last_answered_at', 'facts.as_of') }} < facts.skip_after_response_days, false
-        ) as fails_recent_response
+        ) as fails_recent_response,
+
+        coalesce(cast(facts.as_of as date) < waiting.slot_on, false) as waits_wave_slot,
+        coalesce(waiting.is_closed, false) as waits_business_hours
     from facts
     left join exclusions as excluded_contact
         on excluded_contact.subject = 'contact'
@@ -70,15 +86,13 @@ rules as (
         and excluded_account.subject_id = facts.asked_account_id
     left join opt_outs on opt_outs.person_key = facts.person_key
     left join suppressions on suppressions.person_key = facts.person_key
-    left join restricted on restricted.survey_id = facts.survey_id
-    left join audience as allowed_role
-        on allowed_role.survey_id = facts.survey_id
-        and allowed_role.filter = 'contact_roles'
-        and allowed_role.allowed_value = facts.role
-    left join audience as allowed_tier
-        on allowed_tier.survey_id = facts.survey_id
-        and allowed_tier.filter = 'account_tiers'
-        and allowed_tier.allowed_value = facts.tier
+    left join filtered on filtered.survey_id = facts.survey_id
+    left join audience
+        on audience.survey_id = facts.survey_id
+        and audience.contact_id = facts.contact_id
+        and audience.account_id = coalesce(facts.asked_account_id, '')
+    left join sampled on sampled.candidate_id = facts.candidate_id
+    left join waiting on waiting.candidate_id = facts.candidate_id
 
 )
 

@@ -1,13 +1,7 @@
 -- Contacts that are due for a survey now and have no sealed decision for that occasion.
-with trigger_events as (
+with due as (
 
-    select * from {{ ref('int_trigger_events') }}
-
-),
-
-triggers as (
-
-    select * from {{ ref('int_survey_triggers') }}
+    select * from {{ ref('int_due') }}
 
 ),
 
@@ -23,35 +17,14 @@ context as (
 
 ),
 
-due as (
+decided as (
 
-    select
-        md5(
-            triggers.survey_id || '|' || trigger_events.contact_id || '|' || trigger_events.trigger_event
-            || '|' || trigger_events.trigger_record_id
-        ) as candidate_id,
-
-        trigger_events.contact_id,
-        trigger_events.account_id,
-        triggers.survey_id,
-        triggers.survey_id || ':' || cast(cast(context.as_of as date) as string) as wave_id,
-
-        trigger_events.trigger_event,
-        trigger_events.trigger_record_id,
-        {{ add_days('trigger_events.occurred_at', 'triggers.delay_days') }} as due_at,
-
-        triggers.earliest_due_at,
-        triggers.priority,
-        triggers.max_age_days,
-        triggers.cooldown_days,
-        triggers.cooldown_scope,
-        triggers.skip_after_response_days,
-        triggers.definition_hash,
-
-        context.as_of
-    from trigger_events
-    inner join triggers on triggers.trigger_event = trigger_events.trigger_event
-    cross join context
+    -- Where a record is about one contact, another one who takes that place later is not asked about it again.
+    select distinct
+        survey_id,
+        trigger_event,
+        trigger_record_id
+    from sealed
 
 ),
 
@@ -59,12 +32,22 @@ candidates as (
 
     select
         due.*,
-        {{ add_days('due.due_at', 'due.max_age_days') }} as expires_at
+        due.survey_id || ':' || cast(cast(context.as_of as date) as string) as wave_id,
+        {{ add_days('due.due_at', 'due.max_age_days') }} as expires_at,
+        context.as_of
     from due
-    where due.due_at <= due.as_of
+    cross join context
+    where due.due_at <= context.as_of
         and due.due_at >= due.earliest_due_at
         and not exists (
             select 1 from sealed where sealed.candidate_id = due.candidate_id
+        )
+        and not exists (
+            select 1 from decided
+            where due.contacts = 'primary'
+                and decided.survey_id = due.survey_id
+                and decided.trigger_event = due.trigger_event
+                and decided.trigger_record_id = due.trigger_record_id
         )
 
 )

@@ -22,6 +22,7 @@ asked as (
     -- Pending, sent and uncertain invitations; rejected and suppressed ones never reached anybody.
     select
         contact_id,
+        account_id,
         person_key,
         survey_id,
         'asked' as what,
@@ -36,6 +37,7 @@ imported_contacts as (
     -- An imported row is a contact, answered or not.
     select
         contact_id,
+        account_id,
         person_key,
         survey_id,
         'asked' as what,
@@ -48,6 +50,7 @@ answered as (
 
     select
         contact_id,
+        account_id,
         person_key,
         survey_id,
         'answered' as what,
@@ -61,6 +64,7 @@ answered_otherwise as (
     -- An answer on another scale is no number of ours, but this person has answered.
     select
         contact_id,
+        account_id,
         person_key,
         survey_id,
         'answered' as what,

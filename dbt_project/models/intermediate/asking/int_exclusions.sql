@@ -1,7 +1,7 @@
 -- Contacts and accounts that are on the exclusion list now.
-with list_events as (
+with periods as (
 
-    select * from {{ ref('int_list_events') }} where kind in ('excluded', 'exclusion_removed')
+    select * from {{ ref('int_exclusion_periods') }}
 
 ),
 
@@ -13,26 +13,26 @@ context as (
 
 newest as (
 
+    -- The last entry says what is true; one that a later entry replaced has ended.
     select
-        *,
-        row_number() over (partition by subject, subject_id order by seq desc) as age
-    from list_events
+        periods.*,
+        row_number() over (partition by periods.subject, periods.subject_id order by periods.seq desc) as age
+    from periods
+    cross join context
+    where periods.ends_at > context.as_of
 
 ),
 
 active as (
 
     select
-        newest.subject,
-        newest.subject_id,
-        newest.reason,
-        newest.occurred_at as excluded_since,
-        newest.excluded_until
+        subject,
+        subject_id,
+        reason,
+        begins_at as excluded_since,
+        ends_at as excluded_until
     from newest
-    cross join context
-    where newest.age = 1
-        and newest.kind = 'excluded'
-        and coalesce(newest.excluded_until, {{ far_future() }}) > context.as_of
+    where age = 1
 
 )
 

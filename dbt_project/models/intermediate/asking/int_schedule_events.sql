@@ -1,56 +1,49 @@
--- Occurrences of schedules: the k-th comes 90 k days after the contact was created, for contacts of customers. Only
--- those that an active survey may still ask about.
-with steps_back as (
+-- Occurrences of schedules and fixed dates, as days of the contact's own calendar: each is counted from the first day,
+-- never from the last occurrence, so that the 31st comes back after February.
+with anchors as (
 
-    select * from {{ ref('int_schedule_steps') }}
-
-),
-
-contacts as (
-
-    select * from {{ ref('stg_crm__contact') }} where not is_deleted
+    select * from {{ ref('int_schedule_anchors') }}
 
 ),
 
-accounts as (
+numbers as (
 
-    select * from {{ ref('stg_crm__account') }}
+    select * from {{ ref('int_numbers') }}
 
 ),
 
-customers as (
+spans as (
 
     select
-        contacts.contact_id,
-        contacts.account_id,
-        coalesce(contacts.created_at, accounts.created_at) as started_at
-    from contacts
-    left join accounts on accounts.account_id = contacts.account_id
-    where lower(coalesce(accounts.account_type, 'customer')) like 'customer%'
-        and not coalesce(accounts.is_deleted, false)
-
-),
-
-numbered as (
-
-    select
-        customers.*,
-        steps_back.trigger_event,
-        steps_back.every_days,
-        floor({{ days_between('customers.started_at', 'steps_back.as_of') }} / steps_back.every_days)
-            - steps_back.steps as occurrence
-    from customers
-    cross join steps_back
+        anchors.*,
+        case unit
+            when 'day' then floor({{ days_between('anchor_on', 'occurs_from') }} / cast(every as double))
+            else floor({{ months_between('anchor_on', 'occurs_from') }} / cast(every as double))
+        end as first_step,
+        case unit
+            when 'day' then {{ days_between('occurs_from', 'occurs_to') }} / every + 2
+            else {{ months_between('occurs_from', 'occurs_to') }} / every + 2
+        end as steps
+    from anchors
 
 ),
 
 occurrences as (
 
     select
-        *,
-        {{ add_days('started_at', 'every_days * occurrence') }} as occurred_at
-    from numbered
-    where occurrence >= 1
+        spans.trigger_event,
+        spans.trigger_key,
+        spans.contact_id,
+        spans.account_id,
+        spans.occurs_from,
+        spans.occurs_to,
+        spans.not_before,
+        case spans.unit
+            when 'day' then {{ date_plus('spans.anchor_on', '(spans.first_step + numbers.n) * spans.every') }}
+            else {{ add_months('spans.anchor_on', '(spans.first_step + numbers.n) * spans.every') }}
+        end as occurred_on
+    from spans
+    inner join numbers on numbers.n <= spans.steps
 
 ),
 
@@ -58,12 +51,15 @@ events as (
 
     select
         trigger_event,
-        contact_id || '@' || cast(cast(occurred_at as date) as string) as trigger_record_id,
+        trigger_key,
+        contact_id || '@' || cast(occurred_on as string) as trigger_record_id,
         contact_id,
         account_id,
-        cast(null as string) as product_id,
-        occurred_at
+        occurred_on
     from occurrences
+    where occurred_on >= not_before
+        and occurred_on >= {{ date_plus('cast(occurs_from as date)', -1) }}
+        and occurred_on <= {{ date_plus('cast(occurs_to as date)', 1) }}
 
 )
 

@@ -1,46 +1,61 @@
--- What makes a contact due, before any survey's delay: one row per event, record and contact.
-with deals as (
+-- What makes somebody due, before any survey's delay: one row per event and record. The contact is the one that the
+-- record names, or null where the account is to say who. What comes at a moment has `occurred_at`, what comes with the
+-- calendar `occurred_on`, a day where the contact is.
+with kinds as (
 
-    select * from {{ ref('int_deal_won_events') }}
-
-),
-
-tickets as (
-
-    select * from {{ ref('stg_crm__case') }}
+    select * from {{ ref('int_trigger_kinds') }}
 
 ),
 
-schedules as (
+records as (
 
-    select * from {{ ref('int_schedule_events') }}
+    select trigger_event, '' as trigger_key, trigger_record_id, contact_id, account_id, occurred_at
+    from {{ ref('int_deal_events') }}
+    union all
+    select trigger_event, '', trigger_record_id, contact_id, account_id, occurred_at
+    from {{ ref('int_service_events') }}
+    union all
+    select trigger_event, '', trigger_record_id, contact_id, account_id, occurred_at
+    from {{ ref('int_delivery_events') }}
+    union all
+    select trigger_event, '', trigger_record_id, null, account_id, occurred_at
+    from {{ ref('int_loss_events') }}
+    union all
+    select trigger_event, trigger_key, trigger_record_id, contact_id, null, occurred_at
+    from {{ ref('int_sign_up_events') }}
+    union all
+    select trigger_event, trigger_key, trigger_record_id, contact_id, account_id, occurred_at
+    from {{ ref('int_field_changed_events') }}
 
 ),
 
-ticket_resolved as (
+days as (
 
+    select trigger_event, trigger_key, trigger_record_id, contact_id, account_id, occurred_on
+    from {{ ref('int_schedule_events') }}
+    union all
+    select trigger_event, trigger_key, trigger_record_id, null, account_id, occurred_on
+    from {{ ref('int_mark_events') }}
+
+),
+
+dated as (
+
+    select *, cast(null as date) as occurred_on from records
+    union all
     select
-        'ticket_resolved' as trigger_event,
-        case_id as trigger_record_id,
-        contact_id,
-        account_id,
-        cast(null as string) as product_id,
-        closed_at as occurred_at
-    from tickets
-    where is_closed
-        and not is_deleted
-        and closed_at is not null
-        and contact_id is not null
+        trigger_event, trigger_key, trigger_record_id, contact_id, account_id, cast(null as timestamp), occurred_on
+    from days
 
 ),
 
 events as (
 
-    select * from deals
-    union all
-    select * from ticket_resolved
-    union all
-    select * from schedules
+    select dated.*
+    from dated
+    inner join kinds
+        on kinds.trigger_event = dated.trigger_event
+        and kinds.trigger_key = dated.trigger_key
 
 )
 

@@ -13,7 +13,7 @@ invitations as (
 
 contacts as (
 
-    select * from {{ ref('stg_crm__contact') }}
+    select * from {{ ref('int_people') }}
 
 ),
 

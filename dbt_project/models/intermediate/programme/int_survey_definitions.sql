@@ -71,6 +71,7 @@ parsed as (
         cast({{ safe_number(json_text('newest.definition', "'$.max_age_days'")) }} as bigint) as max_age_days,
         cast({{ safe_number(json_text('newest.definition', "'$.cooldown.days'")) }} as bigint) as cooldown_days,
         {{ json_text('newest.definition', "'$.cooldown.scope'") }} as cooldown_scope,
+        {{ json_text('newest.definition', "'$.family'") }} as family,
         cast({{ safe_number(json_text('newest.definition', "'$.skip_after_response_days'")) }} as bigint)
             as skip_after_response_days,
 

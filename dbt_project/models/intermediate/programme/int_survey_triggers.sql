@@ -11,41 +11,65 @@ positions as (
 
 ),
 
+period as (
+
+    select min(starts_on) as starts_on from {{ ref('stg_replay__period') }}
+
+),
+
 unfolded as (
 
     select
         surveys.survey_id,
-        {{ json_text('surveys.definition', "'$.triggers[' || cast(positions.n as string) || '].event'") }}
-            as trigger_event,
-        coalesce(
-            cast({{ safe_number(json_text(
-                'surveys.definition', "'$.triggers[' || cast(positions.n as string) || '].delay_days'"
-            )) }} as bigint),
-            0
-        ) as delay_days
+        positions.n as trigger_no,
+        {{ json_text('surveys.definition', "'$.triggers[' || cast(positions.n as string) || ']'") }} as trigger_json
     from surveys
     cross join positions
+
+),
+
+parsed as (
+
+    select
+        survey_id,
+        trigger_no,
+        {{ json_text('trigger_json', "'$.event'") }} as trigger_event,
+        coalesce({{ json_text('trigger_json', "'$.key'") }}, '') as trigger_key,
+        coalesce({{ json_text('trigger_json', "'$.contacts'") }}, 'primary') as contacts,
+        coalesce(cast({{ safe_number(json_text('trigger_json', "'$.delay_days'")) }} as bigint), 0) as delay_days,
+        cast({{ safe_number(json_text('trigger_json', "'$.max_age_days'")) }} as bigint) as own_max_age_days,
+        trigger_json
+    from unfolded
+    where trigger_json is not null
 
 ),
 
 triggers as (
 
     select
-        unfolded.survey_id,
-        unfolded.trigger_event,
-        unfolded.delay_days,
+        parsed.survey_id,
+        parsed.trigger_no,
+        parsed.trigger_event,
+        parsed.trigger_key,
+        parsed.contacts,
+        parsed.delay_days,
+        parsed.trigger_json,
 
         surveys.priority,
-        surveys.max_age_days,
+        coalesce(parsed.own_max_age_days, surveys.max_age_days) as max_age_days,
         surveys.cooldown_days,
         surveys.cooldown_scope,
+        surveys.family,
         surveys.skip_after_response_days,
         surveys.definition_hash,
 
-        {{ add_days('surveys.activated_at', '-surveys.max_age_days') }} as earliest_due_at
-    from unfolded
-    inner join surveys on surveys.survey_id = unfolded.survey_id
-    where unfolded.trigger_event is not null
+        {{ add_days(
+            'surveys.activated_at', '-coalesce(parsed.own_max_age_days, surveys.max_age_days)'
+        ) }} as earliest_due_at,
+        cast(period.starts_on as timestamp) as replay_from
+    from parsed
+    inner join surveys on surveys.survey_id = parsed.survey_id
+    cross join period
 
 )
 

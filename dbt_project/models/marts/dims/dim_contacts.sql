@@ -1,6 +1,6 @@
 with contacts as (
 
-    select * from {{ ref('stg_crm__contact') }}
+    select * from {{ ref('int_people') }}
 
 ),
 
@@ -18,7 +18,12 @@ opt_outs as (
 
 last_contacts as (
 
-    select * from {{ ref('int_last_contacts') }} where person_kind = 'contact' and survey_id = 'all'
+    select
+        contact_id,
+        max(case when what = 'asked' then happened_at end) as last_asked_at,
+        max(case when what = 'answered' then happened_at end) as last_answered_at
+    from {{ ref('int_contact_history') }}
+    group by contact_id
 
 ),
 
@@ -37,12 +42,12 @@ people as (
 
     select
         contact_id, account_id, person_key, first_name, last_name, email, role, title, is_primary, time_zone,
-        language, true as is_in_crm, is_deleted, created_at
+        language, true as is_in_crm, is_lead, is_deleted, created_at
     from contacts
     union all
     select
         contact_id, account_id, person_key, null, null, null, null, null, false, null,
-        null, false as is_in_crm, false as is_deleted, first_seen_at
+        null, false as is_in_crm, false as is_lead, false as is_deleted, first_seen_at
     from unknown
 
 ),
@@ -65,6 +70,7 @@ dimension as (
 
         opt_outs.person_key is not null as is_opted_out,
         people.is_in_crm,
+        people.is_lead,
         people.is_deleted,
         people.created_at,
 
@@ -74,7 +80,7 @@ dimension as (
         latest_responses.category as last_category
     from people
     left join opt_outs on opt_outs.person_key = people.person_key
-    left join last_contacts on last_contacts.person_id = people.contact_id
+    left join last_contacts on last_contacts.contact_id = people.contact_id
     left join latest_responses on latest_responses.contact_id = people.contact_id and latest_responses.age = 1
 
 )

@@ -23,6 +23,7 @@ decisions as (
         decision,
         deciding_rule,
         all_failed_rules,
+        facts,
         decided_as_of,
         sealed_at
     from sealed

@@ -23,6 +23,7 @@ queue as (
         decision,
         deciding_rule,
         all_failed_rules,
+        facts,
         decided_as_of,
 
         priority,

@@ -24,6 +24,7 @@ typed as (
     select
         Id as account_id,
 
+        {{ text_of('Type') }} as account_type,
         {{ text_of('OwnerId') }} as owner_id,
         {{ text_of('CSM__c') }} as csm_id,
 

@@ -23,6 +23,7 @@ typed as (
         decision,
         deciding_rule,
         all_failed_rules,
+        facts,
         decided_as_of
     from source
 

@@ -1,0 +1,59 @@
+-- The occasions of a replay with their days: `due_on` is the first on which one is looked at, `asked_on` the one on
+-- which its slot and the calendar let it be asked.
+with occasions as (
+
+    select * from {{ ref('int_replay_occasions') }}
+
+),
+
+waits as (
+
+    select * from {{ ref('int_survey_waits') }}
+
+),
+
+open_days as (
+
+    select * from {{ ref('int_open_days') }}
+
+),
+
+context as (
+
+    select * from {{ ref('build_context') }}
+
+),
+
+placed as (
+
+    select
+        occasions.*,
+        waits.sample_by,
+        context.as_of,
+        greatest(
+            occasions.due_on,
+            coalesce(
+                {{ date_plus('occasions.due_at', wave_slot('occasions.candidate_id', 'waits.spread_days')) }},
+                occasions.due_on
+            )
+        ) as slot_on
+    from occasions
+    cross join context
+    left join waits on waits.survey_id = occasions.survey_id
+
+),
+
+candidates as (
+
+    select
+        placed.*,
+        coalesce(open_days.next_open_on, placed.slot_on) as asked_on,
+        {{ add_days('placed.due_at', 'placed.max_age_days') }} as expires_at
+    from placed
+    left join open_days
+        on open_days.survey_id = placed.survey_id
+        and open_days.day_on = placed.slot_on
+
+)
+
+select * from candidates

@@ -1,0 +1,32 @@
+-- Who was really asked and who answered, as days, as far as a replay may look back: the asks of the survey that is
+-- played through are left out from its first day on (the replay has its own), alone those of all others too.
+with history as (
+
+    select * from {{ ref('int_contact_history') }}
+
+),
+
+period as (
+
+    select * from {{ ref('stg_replay__period') }}
+
+),
+
+days as (
+
+    select
+        history.contact_id,
+        history.person_key,
+        history.survey_id,
+        history.what,
+        cast(history.happened_at as date) as happened_on
+    from history
+    inner join period
+        on history.what = 'answered'
+        or cast(history.happened_at as date) < period.starts_on
+        or period.survey_id is null
+        or (period.survey_id <> history.survey_id and not period.is_alone)
+
+)
+
+select * from days
