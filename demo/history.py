@@ -26,7 +26,7 @@ from demo.dice import Dice
 from demo.letters import Letters
 from demo.mood import Moods, moods_of
 from demo.outcomes import OUTCOMES, REASONS, STATES, Mails, follow_up, manager_of, play
-from demo.rounds import EVENTS, RULES, WEEK, Candidates, Memory, due_between, failed_rules, moments_of
+from demo.rounds import EVENTS, RULES, WEEK, Candidates, Judged, Memory, due_between, judge, moments_of
 from demo.verbatims import write_comment
 
 Progress = Callable[[str], None]
@@ -120,8 +120,8 @@ class _History:
     def decide(self, as_of: int) -> None:
         """One round: written are its decisions and messages; what came of them waits for `flush`."""
         due = due_between(self.company, self.surveys, as_of - WEEK, as_of, self.reached)
-        failed = failed_rules(self.company, self.surveys, due, self.memory, as_of)
-        asked = np.flatnonzero(~failed.any(axis=1))
+        judged = judge(self.company, self.surveys, due, self.memory, as_of)
+        asked = np.flatnonzero(~judged.failed.any(axis=1))
         sealed = as_of + 4 * 60
         asks = _some(due, asked)
         mails = play(self.moods, asks, self.memory, sealed, self.dice(f"round {as_of}"))
@@ -135,7 +135,7 @@ class _History:
                 "sealed_at": moment(sealed),
                 "definitions_hash": self.definitions_hash,
             },
-            decisions=_decisions(letters, due, failed, as_of),
+            decisions=_decisions(self.surveys, letters, due, judged, as_of),
             messages=self._messages(chosen, asks, mails, sealed),
         )
         self.heard.extend(_events(chosen, mails))
@@ -274,18 +274,35 @@ def _some(due: Candidates, places: np.ndarray) -> Candidates:
     return Candidates(**values)
 
 
-def _decisions(letters: list[dict], due: Candidates, failed: np.ndarray, as_of: int) -> Iterator[dict[str, Any]]:
+def _decisions(
+    surveys: Sequence[Survey], letters: list[dict], due: Candidates, judged: Judged, as_of: int
+) -> Iterator[dict[str, Any]]:
     as_of_time = moment(as_of)
     for row, letter in enumerate(letters):
-        against = [RULES[place].value for place in np.flatnonzero(failed[row])]
+        against = [RULES[place].value for place in np.flatnonzero(judged.failed[row])]
         yield {
             **letter,
             "due_at": moment(int(due.due[row])),
             "decision": "skip" if against else "ask",
             "deciding_rule": against[0] if against else Rule.PASSED.value,
             "all_failed_rules": against,
+            "facts": _facts(surveys[due.survey[row]], int(judged.asked[row]), int(judged.answered[row])),
             "decided_as_of": as_of_time,
         }
+
+
+def _facts(survey: Survey, asked: int, answered: int) -> dict[str, Any]:
+    """What the models note with a decision, as far as the past knows it."""
+    over = survey.id if survey.cooldown.scope == "survey" else "all"
+    facts: dict[str, Any] = {
+        "cooldown_days": survey.cooldown.days,
+        "cooldown_over": over,
+        "rest_days": survey.skip_after_response_days,
+    }
+    for name, at in (("asked_at", asked), ("answered_at", answered)):
+        if at > -NEVER:
+            facts[name] = f"{moment(at):%Y-%m-%d %H:%M:%S}"
+    return facts
 
 
 def _about(letter: dict) -> dict[str, Any]:

@@ -139,10 +139,17 @@ def _occurrences(
     return contact[here], [record for record, kept in zip(records, here.tolist(), strict=True) if kept], due[here]
 
 
-def failed_rules(
-    company: Company, surveys: Sequence[Survey], due: Candidates, memory: Memory, as_of: int
-) -> np.ndarray:
-    """For each candidate and rule of RULES whether it speaks against asking; none does: ask."""
+@dataclass(frozen=True)
+class Judged:
+    """What the rules said of each candidate, and what they looked at."""
+
+    failed: np.ndarray  # by candidate and rule of RULES: it speaks against asking
+    asked: np.ndarray  # when the person was last asked, as far as it counts for the survey; -NEVER: never
+    answered: np.ndarray
+
+
+def judge(company: Company, surveys: Sequence[Survey], due: Candidates, memory: Memory, as_of: int) -> Judged:
+    """Each candidate under the rules of its survey; where none speaks against it: ask."""
     contacts = company.contacts
     contact, account = due.contact, contacts.account[due.contact]
     person = contacts.person[contact]
@@ -176,4 +183,4 @@ def failed_rules(
     later = np.zeros(len(order), bool)
     later[1:] = person[order][1:] == person[order][:-1]
     matrix[order[later], RULES.index(Rule.ONE_PER_WAVE)] = True
-    return matrix
+    return Judged(matrix, asked, np.where(answered <= as_of, answered, -NEVER))

@@ -59,8 +59,17 @@ def run_dbt(settings: Settings, build_id: str, *, now: dt.datetime) -> list[str]
     return [] if passed else found.failed or ["a model or test did not run"]
 
 
-def build(settings: Settings, target: Path, *, selection: Sequence[str] = (), quiet: bool = False) -> DbtBuild:
+def build(
+    settings: Settings,
+    target: Path,
+    *,
+    selection: Sequence[str] = (),
+    profile: str = "build",
+    quiet: bool = False,
+) -> DbtBuild:
     """Build and test the workshop at `settings.home`, without unit tests (they judge the code, not the data).
+
+    `profile` is a target of profiles.yml: `build`, or `replay` for the files of a plan.
 
     dbt runs in this process, through its programmatic interface: starting it as a program costs seconds.
     Raises DbtFailed when dbt ended before it could say what each node gave; failed nodes are in the result.
@@ -79,7 +88,7 @@ def build(settings: Settings, target: Path, *, selection: Sequence[str] = (), qu
     result = dbtRunner(callbacks=[note]).invoke(
         [
             *(["--quiet"] if quiet else ["--no-use-colors"]),
-            *["build", "--exclude-resource-type", "unit_test", *selection, *_arguments(settings, target)],
+            *["build", "--exclude-resource-type", "unit_test", *selection, *_arguments(settings, target, profile)],
             *["--log-path", str(settings.home / "logs" / "dbt"), "--log-level-file", "info"],
         ]
     )
@@ -105,10 +114,10 @@ def parse(settings: Settings, target: Path) -> None:
         raise DbtFailed(f"the dbt project cannot be read: {result.exception}")
 
 
-def _arguments(settings: Settings, target: Path) -> list[str]:
+def _arguments(settings: Settings, target: Path, profile: str = "build") -> list[str]:
     """Where dbt finds the project and leaves its artifacts. The environment of this process is set, too."""
     os.environ.update(dbt_environment(settings))
-    return ["--project-dir", str(REPO), "--profiles-dir", str(REPO), "--target-path", str(target), "--target", "build"]
+    return ["--project-dir", str(REPO), "--profiles-dir", str(REPO), "--target-path", str(target), "--target", profile]
 
 
 def _close_connections() -> None:

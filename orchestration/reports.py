@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,8 @@ from typing import Any
 import duckdb
 
 from closedloop.errors import BadInput
-from closedloop.programme import Rule, Survey, load_surveys
+from closedloop.programme import Survey, load_surveys
 from closedloop.settings import Settings
-
-IN_WORDS = {
-    Rule.CONTACT_GONE: "the contact or its account was deleted in the CRM",
-    Rule.NO_ADDRESS: "the contact has no usable mail address",
-    Rule.EXCLUDED: "the contact or its account is on the exclusion list",
-    Rule.OPTED_OUT: "the CRM says that this contact does not want mail",
-    Rule.SUPPRESSED: "the address unsubscribed, complained or bounced",
-    Rule.AUDIENCE: "the survey's audience does not include this contact",
-    Rule.EXPIRED: "the event is older than the survey's max_age_days",
-    Rule.COOLDOWN: "the person was asked too recently (cooldown)",
-    Rule.RECENT_RESPONSE: "the person answered a survey recently",
-    Rule.ONE_PER_WAVE: "another survey or event took precedence for the same person",
-    Rule.PASSED: "nothing speaks against asking",
-}
 
 
 def marts(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -49,52 +34,6 @@ def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | Non
         }
         for row in result.fetchall()
     ]
-
-
-def plan(settings: Settings) -> list[dict[str, Any]]:
-    """Proposals of the newest publication: contacts per survey, decision and deciding rule."""
-    with marts(settings) as con:
-        return rows(
-            con,
-            """
-            select survey_id, decision, deciding_rule, count(*) as contacts
-            from marts.survey_queue group by all order by survey_id, decision, contacts desc, deciding_rule
-            """,
-        )
-
-
-def explain(settings: Settings, contact_id: str, survey_id: str | None = None) -> list[dict[str, Any]]:
-    """Every sealed decision and open proposal about one contact, oldest first, with its rule in words.
-
-    Raises BadInput where there is none because there is no such contact, or no such survey.
-    """
-    with marts(settings) as con:
-        found = rows(
-            con,
-            """
-            with decisions as (
-                select 'sealed' as state, candidate_id, survey_id, trigger_event, trigger_record_id, due_at,
-                       decision, deciding_rule, all_failed_rules, decided_as_of, contact_id
-                from marts.fct_eligibility_decisions
-                union all
-                select 'proposed', candidate_id, survey_id, trigger_event, trigger_record_id, due_at,
-                       decision, deciding_rule, all_failed_rules, decided_as_of, contact_id
-                from marts.survey_queue
-            )
-            select * exclude (contact_id) from decisions
-            where contact_id = ? and (? is null or survey_id = ?)
-            order by decided_as_of, survey_id, due_at, candidate_id
-            """,
-            [contact_id, survey_id, survey_id],
-        )
-        if not found:
-            _demand(con, "contact", contact_id)
-            if survey_id is not None:
-                _demand(con, "survey", survey_id)
-    for row in found:
-        row["all_failed_rules"] = json.loads(row["all_failed_rules"])
-        row["in_words"] = IN_WORDS.get(row["deciding_rule"], row["deciding_rule"])
-    return found
 
 
 def unfollowed(settings: Settings) -> list[str]:
@@ -121,7 +60,8 @@ def _knows(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> boo
     return con.execute(query, [subject_id]).fetchone() is not None
 
 
-def _demand(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> None:
+def demand(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> None:
+    """Raises BadInput where the newest publication has no such contact or survey."""
     if not _knows(con, subject, subject_id):
         raise BadInput(
             f"there is no {subject} '{subject_id}' in the newest publication",

@@ -6,7 +6,7 @@ The edge passes the time; nothing here reads a clock.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from closedloop.ledger.reminders import plan_reminders
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
-from orchestration.publish import mend_link, publish, withdraw_gone
+from orchestration.publish import mend_link, publish, withdraw_planned
 from orchestration.seal import seal_publication
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] 
     with Ledger.open(settings) as ledger:
         reminders = plan_reminders(ledger, surveys, now=clock.now())
         if reminders:  # since the last publication nobody withdrew them
-            withdraw_gone(settings, ledger, now=clock.now())
+            withdraw_planned(settings, ledger, now=clock.now())
         report = send_due(ledger, settings, surveys, clock=clock, progress=progress)
         report.reminders = reminders
         return report
@@ -245,6 +245,62 @@ def open_dev_target(settings: Settings, *, as_of: dt.datetime) -> Path:
         warehouse = settings.home / "dev.duckdb"
         workshop.open_workshop(lake, prepared, warehouse, settings.home / "dev-marts.duckdb")
     return warehouse
+
+
+def plan(
+    settings: Settings,
+    file: Path | None,
+    *,
+    as_of: dt.datetime | None,
+    now: dt.datetime,
+    days: int = 30,
+    by: str = "tier",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Whom the programmes of the folder (with that of `file` in place of its namesake) would ask, and whom not."""
+    from orchestration.plan import load_planned
+    from orchestration.plan import plan as play
+
+    surveys, changed = load_planned(settings, file)
+    return play(
+        settings,
+        surveys,
+        as_of=as_of or now,
+        now=now,
+        as_if_active=changed.id if changed else None,
+        only=changed.id if changed else None,
+        by=by,
+        days=days,
+        progress=progress,
+    )
+
+
+def what_if(
+    settings: Settings,
+    survey_id: str,
+    changes: Mapping[str, Any],
+    *,
+    first: dt.date,
+    last: dt.date,
+    alone: bool,
+    now: dt.datetime,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Play days through under changed rules, and under today's. `changes` are named as the options of the command."""
+    from orchestration.what_if import OVERRIDES
+    from orchestration.what_if import what_if as play
+
+    return play(
+        settings,
+        load_surveys(settings.surveys),
+        survey_id,
+        {OVERRIDES[name]: value for name, value in changes.items()},
+        first=first,
+        last=last,
+        alone=alone,
+        now=now,
+        progress=progress,
+    )
 
 
 def newest_publication(settings: Settings) -> dict[str, Any] | None:

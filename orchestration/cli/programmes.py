@@ -9,6 +9,8 @@ import click
 
 from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
 
+SEGMENTS = ("tier", "industry", "segment", "region", "plan")
+
 
 @cli.group()
 def survey() -> None:
@@ -45,20 +47,32 @@ def survey_schema() -> None:
 
 
 @survey.command("plan")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--as-of", type=Time(), help="From this time on. Default: now.")
+@click.option(
+    "--days", type=click.IntRange(0, 366), default=30, show_default=True, help="So many days more than today."
+)
+@click.option(
+    "--by", type=click.Choice(SEGMENTS), default="tier", show_default=True, help="Segment of the expectations."
+)
+@click.option("--markdown", is_flag=True, help="For a pull request.")
 @as_json
 @click.pass_obj
-def survey_plan(context: Context, as_json: bool) -> None:
-    """Who would be asked, and who not by which rule.
+def survey_plan(
+    context: Context, file: Path | None, as_of: dt.datetime | None, days: int, by: str, markdown: bool, as_json: bool
+) -> None:
+    """Whom the programmes would ask now and in the next days, whom not, and why.
 
-    These are the proposals of the newest publication that are not decided (sealed) yet.
+    With FILE, the plan of that programme in place of its namesake in the surveys folder, as if it were active. Nothing is
+    decided or sent: the models that decide play the days through on the newest facts. What is not in the CRM yet is in no
+    plan.
     """
-    from orchestration.reports import plan
+    from orchestration import planning_words, work
 
-    found = plan(context.settings)
-    text = "\n".join(
-        f"{r['survey_id']:<24}{r['decision']:<6}{r['deciding_rule']:<18}{r['contacts']:>10,}" for r in found
-    )
-    show({"proposals": found}, as_json, text or "no proposals: everything due is decided")
+    say = None if as_json or markdown else lambda text: click.echo(f"  {text}", err=True)
+    found = work.plan(context.settings, file, as_of=as_of, now=context.clock.now(), days=days, by=by, progress=say)
+    text = planning_words.plan_as_markdown(found) if markdown else planning_words.plan_as_text(found)
+    show(found, as_json, text)
 
 
 @survey.command("preview")
@@ -171,18 +185,59 @@ def exclude_list(context: Context, as_json: bool) -> None:
 @cli.command()
 @click.option("--contact", "contact_id", required=True, help="Id of the contact.")
 @click.option("--survey", "survey_id", help="Only this survey.")
+@click.option("--as-of", type=Time(), help="What was decided by then. Default: all.")
 @as_json
 @click.pass_obj
-def explain(context: Context, contact_id: str, survey_id: str | None, as_json: bool) -> None:
-    """Why a contact was asked or not, and by which rule.
+def explain(context: Context, contact_id: str, survey_id: str | None, as_of: dt.datetime | None, as_json: bool) -> None:
+    """Why a contact was asked or not: each decision with its rule and facts.
 
     Every sealed decision and open proposal of the newest publication, oldest first.
     """
-    from orchestration.reports import explain as read
+    from orchestration.explain import as_text
+    from orchestration.explain import explain as read
 
-    rows = read(context.settings, contact_id, survey_id)
-    text = "\n".join(
-        f"{r['decided_as_of']:%Y-%m-%d}  {r['survey_id']:<20}{r['decision']:<6}{r['deciding_rule']:<18}{r['in_words']}"
-        for r in rows
+    found = read(context.settings, contact_id, survey_id, as_of=as_of)
+    show(found, as_json, as_text(found))
+
+
+@cli.command("what-if")
+@click.option("--survey", "survey_id", required=True, help="Id of the survey.")
+@click.option("--from", "first", type=Time(), required=True, help="First UTC day to play through.")
+@click.option("--to", "last", type=Time(), required=True, help="Last UTC day, included.")
+@click.option("--cooldown-days", type=int)
+@click.option("--cooldown-scope", type=click.Choice(["global", "family", "survey"]))
+@click.option("--skip-after-response-days", type=int)
+@click.option("--max-age-days", type=int)
+@click.option("--delay-days", type=int, help="Of every trigger.")
+@click.option("--where", help="Another filter; '' lets everyone in.")
+@click.option("--spread-days", type=int, help="Of the wave.")
+@click.option("--alone", is_flag=True, help="As if no other survey were running in these days.")
+@as_json
+@click.pass_obj
+def what_if(
+    context: Context,
+    survey_id: str,
+    first: dt.datetime,
+    last: dt.datetime,
+    alone: bool,
+    as_json: bool,
+    **changes: object,
+) -> None:
+    """What a changed rule would have done, beside today's rules.
+
+    Plays every UTC day from --from to --to through, each day's decisions standing on what the replay itself sent before.
+    """
+    from orchestration import planning_words, work
+
+    say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
+    found = work.what_if(
+        context.settings,
+        survey_id,
+        {name: value for name, value in changes.items() if value is not None},
+        first=first.date(),
+        last=last.date(),
+        alone=alone,
+        now=context.clock.now(),
+        progress=say,
     )
-    show({"decisions": rows}, as_json, text or "nothing was ever due for this contact")
+    show(found, as_json, planning_words.what_if_as_text(found))

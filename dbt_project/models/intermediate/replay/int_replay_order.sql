@@ -30,7 +30,7 @@ placed as (
         cooldown_days,
         counted_over,
         survey_id,
-        coalesce('family:' || family, survey_id) as family_key
+        'family:' || coalesce(family, survey_id) as family_key
     from passing
 
 )
