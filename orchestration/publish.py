@@ -74,19 +74,31 @@ def _conclude(settings: Settings, ledger: Ledger, build_id: str, *, now: dt.date
         return
     point_readers_at(settings, target)
     ledger_builds.finish_build(ledger, build_id, state="built", now=now)
-    withdraw_gone(settings, ledger, now=now)
+    withdraw_planned(settings, ledger, now=now)
 
 
-def withdraw_gone(settings: Settings, ledger: Ledger, *, now: dt.datetime) -> int:
-    """Withdraw what is planned for contacts that the newest publication says are gone; returns how many messages.
+def withdraw_planned(settings: Settings, ledger: Ledger, *, now: dt.datetime) -> int:
+    """Withdraw what is planned and, says the newest publication, fails a rule about who; returns how many messages.
 
-    A publication that stands on old facts withdraws nothing.
+    Invitations and reminders alike. A publication that stands on old facts withdraws nothing, nor does one that was
+    built before it said so.
     """
     newest = ledger_builds.newest_publication(ledger)
     if newest is None or now - min(newest["as_of"], newest["known_at"]) > FRESH_FOR:
         return 0
     marts = settings.published_dir / f"marts-{newest['publication_id']}.duckdb"
-    return withdraw_planned(ledger, marts, now=now) if marts.exists() else 0
+    if not marts.exists():
+        return 0
+    with duckdb.connect(str(marts), read_only=True) as con:
+        if not con.execute(_SAYS_WHAT_IS_WITHDRAWN).fetchone():
+            return 0
+        reason_of = dict(con.execute("select invitation_id, deciding_rule from marts.survey_withdrawals").fetchall())
+    return withdraw(ledger, reason_of, now=now)
+
+
+_SAYS_WHAT_IS_WITHDRAWN = """
+select 1 as found from information_schema.tables where table_schema = 'marts' and table_name = 'survey_withdrawals'
+"""
 
 
 def checks_passed(ledger: Ledger, build_id: str) -> int:
@@ -126,19 +138,6 @@ def mend_link(settings: Settings) -> None:
     shown = settings.marts_file.resolve() if settings.marts_file.exists() else None
     if target.exists() and shown != target.resolve():
         point_readers_at(settings, target)
-
-
-def withdraw_planned(ledger: Ledger, marts: Path, *, now: dt.datetime) -> int:
-    """Withdraw planned messages whose contact must no longer be asked; returns how many."""
-    reasons = """
-        select contact_id, case when coalesce(c.is_deleted, false) or coalesce(a.is_deleted, false) then 'contact_gone'
-                                when c.is_opted_out then 'opted_out' else 'no_address' end as reason
-        from marts.dim_contacts as c left join marts.dim_accounts as a using (account_id)
-        where c.is_deleted or a.is_deleted or c.is_opted_out or coalesce(c.email, '') = ''
-    """
-    with duckdb.connect(str(marts), read_only=True) as con:
-        reason_of = dict(con.execute(reasons).fetchall())
-    return withdraw(ledger, reason_of, now=now)
 
 
 def _add_audit_row(marts: Path, audit: dict[str, object]) -> None:

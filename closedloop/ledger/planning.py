@@ -161,18 +161,21 @@ def discard(ledger: Ledger, evaluation_id: str, *, chunk: int = 1000) -> None:
 
 
 def withdraw(ledger: Ledger, reason_of: Mapping[str, str], *, now: dt.datetime, chunk: int = 1000) -> int:
-    """Suppress the pending invitations of the contacts named (contact id to reason); returns how many messages."""
+    """Suppress what is pending of the invitations named (invitation id to reason), the invitation itself or a reminder;
+    returns how many messages."""
+    if not reason_of:
+        return 0
     pending = (messages.c.state == "pending") & messages.c.kind.in_(["invitation", "reminder"]) & visible()
     with ledger.read() as conn:
-        waiting = conn.execute(select(messages.c.message_id, messages.c.contact_id).where(pending))
-        ids = [message_id for message_id, contact_id in waiting if contact_id in reason_of]
+        waiting = conn.execute(select(messages.c.message_id, messages.c.invitation_id).where(pending))
+        ids = [message_id for message_id, invitation_id in waiting if invitation_id in reason_of]
     withdrawn = 0
     for some in chunks(ids, chunk):
         with ledger.write() as conn:
             rows = conn.execute(
                 select(*ABOUT).where(pending, messages.c.message_id.in_(some)).with_for_update()
             ).mappings()
-            withdrawn += suppress_messages(conn, [(row, reason_of[row["contact_id"]]) for row in rows], now=now)
+            withdrawn += suppress_messages(conn, [(row, reason_of[row["invitation_id"]]) for row in rows], now=now)
     return withdrawn
 
 

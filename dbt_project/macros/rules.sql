@@ -16,6 +16,43 @@
     {{ return(eligibility_rules() | reject('in', ['account_cap', 'one_per_wave']) | list) }}
 {% endmacro %}
 
+{# Those of them that look at the person and at the survey's filter only: what is planned must pass them still. #}
+{% macro rules_about_the_person() %}
+    {{ return(['contact_gone', 'no_address', 'excluded', 'opted_out', 'suppressed', 'audience']) }}
+{% endmacro %}
+
+{# Whether the contact, or the account that it is asked about, is no more. #}
+{% macro is_gone(people, accounts) -%}
+    {{ people }}.contact_id is null or {{ people }}.is_deleted or coalesce({{ accounts }}.is_deleted, false)
+{%- endmacro %}
+
+{# Their columns, of a row with contact_id, asked_account_id, person_key, email, survey_id and is_gone ... #}
+{% macro fails_about_the_person(row) -%}
+        {{ row }}.is_gone as fails_contact_gone,
+        {{ is_no_address(row ~ '.email') }} as fails_no_address,
+        excluded_contact.subject_id is not null or excluded_account.subject_id is not null as fails_excluded,
+        opt_outs.person_key is not null as fails_opted_out,
+        suppressions.person_key is not null as fails_suppressed,
+        filtered.survey_id is not null and audience.contact_id is null as fails_audience
+{%- endmacro %}
+
+{# ... and what they are read from: lists by contact, account and address, and whom each filter lets in. #}
+{% macro join_lists_of_the_person(row) -%}
+    left join exclusions as excluded_contact
+        on excluded_contact.subject = 'contact'
+        and excluded_contact.subject_id = {{ row }}.contact_id
+    left join exclusions as excluded_account
+        on excluded_account.subject = 'account'
+        and excluded_account.subject_id = {{ row }}.asked_account_id
+    left join opt_outs on opt_outs.person_key = {{ row }}.person_key
+    left join suppressions on suppressions.person_key = {{ row }}.person_key
+    left join filtered on filtered.survey_id = {{ row }}.survey_id
+    left join audience
+        on audience.survey_id = {{ row }}.survey_id
+        and audience.contact_id = {{ row }}.contact_id
+        and audience.account_id = coalesce({{ row }}.asked_account_id, '')
+{%- endmacro %}
+
 {# Over which invitations a survey's cooldown counts: 'all', a family, or the survey itself. #}
 {% macro counted_over(row) -%}
     case {{ row }}.cooldown_scope
@@ -35,25 +72,25 @@
     (coalesce({{ email }}, '') not like '%_@_%' or {{ email }} like '% %' or {{ email }} like '%@%@%')
 {%- endmacro %}
 
-{# JSON list of the rules whose column `fails_<rule>` (or `waits_<rule>`) is true, in their order. #}
-{% macro failed_rules() -%}
+{# JSON list of the rules whose column `fails_<rule>` (or `waits_<rule>`) is true, in their order: of all, or of `who`. #}
+{% macro failed_rules(who=none) -%}
     '[' || substr(
-        {%- for rule in eligibility_rules() %}
-        case when fails_{{ rule }} then ',"{{ rule }}"' else '' end ||
+        {%- for rule in who or eligibility_rules() %}
+        {{ '|| ' if not loop.first }}case when fails_{{ rule }} then ',"{{ rule }}"' else '' end
         {%- endfor %}
-        {%- for rule in waiting_rules() %}
-        case when waits_{{ rule }} then ',"{{ rule }}"' else '' end{{ ' ||' if not loop.last }}
+        {%- for rule in ([] if who else waiting_rules()) %}
+        || case when waits_{{ rule }} then ',"{{ rule }}"' else '' end
         {%- endfor %},
         2
     ) || ']'
 {%- endmacro %}
 
-{% macro deciding_rule() -%}
+{% macro deciding_rule(who=none) -%}
     case
-        {%- for rule in eligibility_rules() %}
+        {%- for rule in who or eligibility_rules() %}
         when fails_{{ rule }} then '{{ rule }}'
         {%- endfor %}
-        {%- for rule in waiting_rules() %}
+        {%- for rule in ([] if who else waiting_rules()) %}
         when waits_{{ rule }} then '{{ rule }}'
         {%- endfor %}
         else 'passed'

@@ -27,6 +27,7 @@ MART_COLUMNS: dict[str, str] = {
     "deciding_rule all_failed_rules facts decided_as_of",
     "survey_queue": "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at "
     "expires_at decision deciding_rule all_failed_rules facts decided_as_of priority definition_hash",
+    "survey_withdrawals": "invitation_id contact_id survey_id delivery_state deciding_rule all_failed_rules",
     "rpt_nps": "survey_type survey_id period_grain period_start segment segment_value responses promoters passives "
     "detractors nps nps_low nps_high respondents nps_respondents is_reportable",
     "rpt_nps_change": "survey_type survey_id period_grain period_start previous_period_start responses previous_responses "
@@ -68,6 +69,7 @@ def suites(*, last_publication: bool) -> list[Suite]:
         "fct_followups": _followups(),
         "fct_eligibility_decisions": _decisions(),
         "survey_queue": _key("candidate_id"),
+        "survey_withdrawals": _withdrawals(),
         "rpt_nps": _nps(),
         "rpt_survey_funnel": _funnel(),
         "rpt_closed_loop": _closed_loop(),
@@ -260,6 +262,22 @@ def _decisions() -> tuple[Check, ...]:
                 where evaluations.as_of <= context.as_of and evaluations.sealed_at <= context.known_at
             ) as sealed on sealed.candidate_id = this.candidate_id
             where this.decision is distinct from sealed.decision or this.deciding_rule is distinct from sealed.deciding_rule
+            """,
+        ),
+    )
+
+
+def _withdrawals() -> tuple[Check, ...]:
+    return (
+        *_key("invitation_id"),
+        rule(
+            "of_what_may_yet_go_out",
+            "Only invitations that are planned, or that were sent, are withdrawn or reminded of no more.",
+            """
+            select 1 from this
+            left join shop.marts.fct_invitations as invitations on invitations.invitation_id = this.invitation_id
+            where invitations.delivery_state is distinct from this.delivery_state
+               or this.delivery_state not in ('pending', 'sent')
             """,
         ),
     )

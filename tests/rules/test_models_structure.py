@@ -28,6 +28,7 @@ MARTS = {
     "fct_followups",
     "fct_eligibility_decisions",
     "survey_queue",
+    "survey_withdrawals",
     "rpt_nps",
     "rpt_nps_change",
     "rpt_survey_funnel",
@@ -51,13 +52,14 @@ PROMISED = {
         deciding_rule all_failed_rules decided_as_of""",
     "survey_queue": """candidate_id contact_id survey_id trigger_event trigger_record_id due_at decision
         deciding_rule all_failed_rules decided_as_of""",
+    "survey_withdrawals": "invitation_id contact_id survey_id deciding_rule all_failed_rules",
     "fct_followups": """response_id assignee_id assignment_rule acknowledge_due_at due_at first_contact_at
         hours_to_first_contact sla_hours within_sla status outcome closed_at""",
 }
 NAMES = {
     "staging": re.compile(r"^(stg_(crm|ledger|definitions|responses|quarantine|arrivals|replay)__\w+|build_context)$"),
     "intermediate": re.compile(r"^int_\w+$"),
-    "marts": re.compile(r"^((dim|fct|rpt)_\w+|survey_queue|publication_audit)$"),
+    "marts": re.compile(r"^((dim|fct|rpt)_\w+|survey_queue|survey_withdrawals|publication_audit)$"),
 }
 
 
@@ -163,6 +165,7 @@ def test_names_and_thresholds_are_those_of_the_programme() -> None:
     listed = re.findall(r"return\(\[(.*?)\]\)", macro, re.DOTALL)
     assert re.findall(r"'(\w+)'", listed[0]) == [str(rule) for rule in Rule if rule is not Rule.PASSED]
     assert re.findall(r"'(\w+)'", listed[1]) == [str(rule) for rule in WaitingRule]
+    assert set(re.findall(r"'(\w+)'", listed[2])) < {str(rule) for rule in Rule}
     fields = (ROOT / "dbt_project" / "macros" / "filters.sql").read_text()
     for subject, names in FIELDS.items():
         own = re.search(rf"'{subject}': \{{(.*?)\}},\n", fields, re.DOTALL)

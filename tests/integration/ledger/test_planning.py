@@ -113,7 +113,7 @@ def test_withdrawing_closes_only_what_is_pending(ledger: Ledger):
     ids = plan(ledger, [candidate("ann"), candidate("bob"), candidate("cyd")])
     with ledger.write() as conn:
         conn.execute(messages.update().where(messages.c.message_id == ids[1]).values(state="sent"))
-    reasons = {"ann": "opted_out", "bob": "opted_out", "unknown": "contact_gone"}
+    reasons = {ids[0]: "opted_out", ids[1]: "opted_out", "unknown": "contact_gone"}
     assert planning.withdraw(ledger, reasons, now=NOW) == 1
     assert planning.withdraw(ledger, reasons, now=NOW) == 0
     [wave] = books(ledger)
@@ -127,7 +127,7 @@ def test_withdrawing_closes_only_what_is_pending(ledger: Ledger):
 def test_staged_messages_are_not_withdrawn(ledger: Ledger):
     publication = publish(ledger)
     planning.stage(ledger, publication, [candidate("ann")], [candidate("ann")])
-    assert planning.withdraw(ledger, {"ann": "opted_out"}, now=NOW) == 0
+    assert planning.withdraw(ledger, {candidate("ann")["invitation_id"]: "opted_out"}, now=NOW) == 0
 
 
 def test_unsealed_waves_are_not_claimed(ledger: Ledger, settings):

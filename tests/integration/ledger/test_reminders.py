@@ -223,10 +223,11 @@ def test_days_that_were_changed_do_not_make_two_at_once(sender: Sender):
     assert plan_reminders(ledger, [sooner], now=NOW + 5 * DAY) == 1
 
 
-def test_a_contact_that_is_gone_is_withdrawn(sender: Sender):
+def test_the_reminder_of_an_invitation_is_withdrawn_by_its_id(sender: Sender):
     _send(sender, "ann")
     plan_reminders(sender.ledger, [REMINDING], now=NOW + 3 * DAY)
-    assert planning.withdraw(sender.ledger, {"ann": "contact_gone"}, now=NOW + 3 * DAY) == 1
+    reasons = {candidate("ann")["invitation_id"]: "contact_gone"}
+    assert planning.withdraw(sender.ledger, reasons, now=NOW + 3 * DAY) == 1
     assert _reminders(sender.ledger) == [("ann", 1, "suppressed")]
     assert plan_reminders(sender.ledger, [REMINDING], now=NOW + 3 * DAY) == 0
 

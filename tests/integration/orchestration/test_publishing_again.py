@@ -17,7 +17,7 @@ from orchestration.publish import publish
 def test_readers_see_it_and_what_may_not_be_sent_is_withdrawn(
     settings: Settings, ledger: Ledger, now: dt.datetime
 ) -> None:
-    plan(ledger, [candidate("ann"), candidate("bob")], now=now)
+    ann, _ = plan(ledger, [candidate("ann"), candidate("bob")], now=now)
     facts = {"as_of": now, "known_at": now, "definitions_hash": "d", "code_version": "c"}
     builds.start_build(ledger, build_id="b2", predecessor_id="genesis", cut={}, now=now, **facts)
     check = {"name": "rows", "gate": "arrived", "required": True, "passed": True}
@@ -25,10 +25,8 @@ def test_readers_see_it_and_what_may_not_be_sent_is_withdrawn(
     settings.published_dir.mkdir()
     with duckdb.connect(str(settings.published_dir / "marts-b2.duckdb")) as con:
         con.execute("create schema marts")
-        con.execute("create table marts.dim_accounts as select 'acme' as account_id, false as is_deleted")
         con.execute(
-            "create table marts.dim_contacts as select * from (values ('ann', 'acme', 'a@x.example', true, false), "
-            "('bob', 'acme', 'b@x.example', false, false)) as c (contact_id, account_id, email, is_opted_out, is_deleted)"
+            "create table marts.survey_withdrawals as select ? as invitation_id, 'opted_out' as deciding_rule", [ann]
         )
     builds.record_publication(ledger, publication_id="b2", build_id="b2", checks_passed=1, published_at=now, **facts)
 

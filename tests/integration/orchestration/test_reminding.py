@@ -67,10 +67,9 @@ def test_whom_the_publication_knows_to_be_gone_gets_no_reminder(ledger: Ledger, 
     with duckdb.connect(str(settings.published_dir / f"marts-{publication}.duckdb")) as con:
         con.execute("create schema marts")
         con.execute(
-            "create table marts.dim_contacts as select 'ann' contact_id, 'acme' account_id, true is_deleted, "
-            "false is_opted_out, 'ann@customer.example' email"
+            "create table marts.survey_withdrawals as select ? as invitation_id, 'contact_gone' as deciding_rule",
+            [candidate("ann")["invitation_id"]],
         )
-        con.execute("create table marts.dim_accounts as select 'acme' account_id, false is_deleted")
     report = work.dispatch(settings, clock=Clock.starting_at(later))
     assert (report.reminders, report.sent) == (2, 2 if days else 1)
     assert reminder_books(ledger).suppressed == (0 if days else 1)

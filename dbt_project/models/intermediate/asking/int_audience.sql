@@ -5,6 +5,9 @@ with candidates as (
     union
     select survey_id, contact_id, account_id from {{ ref('int_replay_candidates') }}
     union
+    -- Who is planned already must be let in still.
+    select survey_id, contact_id, asked_account_id from {{ ref('int_open_invitations') }}
+    union
     -- A sample is drawn of all who are due, decided or not.
     select survey_id, contact_id, account_id from {{ ref('int_due') }}
     where survey_id in (select survey_id from {{ ref('int_survey_waits') }} where sample_by is not null)

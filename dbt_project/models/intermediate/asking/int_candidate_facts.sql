@@ -33,7 +33,7 @@ known as (
         people.known_zone,
         accounts.tier,
         coalesce(candidates.account_id, people.account_id) as asked_account_id,
-        people.contact_id is null or people.is_deleted or coalesce(accounts.is_deleted, false) as is_gone,
+        {{ is_gone('people', 'accounts') }} as is_gone,
         {{ counted_over('candidates') }} as counted_over
     from candidates
     left join people on people.contact_id = candidates.contact_id

@@ -60,12 +60,7 @@ rules as (
         coalesce(excluded_contact.reason, excluded_account.reason) as exclusion_reason,
         suppressions.reason as suppression_reason,
 
-        facts.is_gone as fails_contact_gone,
-        {{ is_no_address('facts.email') }} as fails_no_address,
-        excluded_contact.subject_id is not null or excluded_account.subject_id is not null as fails_excluded,
-        opt_outs.person_key is not null as fails_opted_out,
-        suppressions.person_key is not null as fails_suppressed,
-        filtered.survey_id is not null and audience.contact_id is null as fails_audience,
+        {{ fails_about_the_person('facts') }},
         coalesce(waiting.has_sample, false) and sampled.candidate_id is null as fails_not_sampled,
         facts.as_of > facts.expires_at as fails_expired,
         coalesce(
@@ -78,19 +73,7 @@ rules as (
         coalesce(cast(facts.as_of as date) < waiting.slot_on, false) as waits_wave_slot,
         coalesce(waiting.is_closed, false) as waits_business_hours
     from facts
-    left join exclusions as excluded_contact
-        on excluded_contact.subject = 'contact'
-        and excluded_contact.subject_id = facts.contact_id
-    left join exclusions as excluded_account
-        on excluded_account.subject = 'account'
-        and excluded_account.subject_id = facts.asked_account_id
-    left join opt_outs on opt_outs.person_key = facts.person_key
-    left join suppressions on suppressions.person_key = facts.person_key
-    left join filtered on filtered.survey_id = facts.survey_id
-    left join audience
-        on audience.survey_id = facts.survey_id
-        and audience.contact_id = facts.contact_id
-        and audience.account_id = coalesce(facts.asked_account_id, '')
+    {{ join_lists_of_the_person('facts') }}
     left join sampled on sampled.candidate_id = facts.candidate_id
     left join waiting on waiting.candidate_id = facts.candidate_id
 
