@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+from typing import Any
 
 import streamlit as st
 
@@ -187,6 +188,7 @@ def goals(publication: Publication, scope: Scope) -> None:
         say("No goal is set for this type of survey.")
         return
     signs = {"on track": "✓", "behind": "✗"}
+    names = publication.surveys(scope.survey_type)
     st.html(
         words.table(
             ("Goal", "Target", "Actual", "Answers", "Verdict"),
@@ -194,9 +196,7 @@ def goals(publication: Publication, scope: Scope) -> None:
                 (
                     "" if row["verdict"] in signs else "cl-few",
                     (
-                        "Company"
-                        if row["scope"] == "company"
-                        else f"{words.readable(row['segment'])}: {row['segment_value']}",
+                        _goal(row, names),
                         words.points(row["target_nps"]),
                         words.points(row["actual_nps"]),
                         f"{row['responses'] or 0:,}",
@@ -208,6 +208,15 @@ def goals(publication: Publication, scope: Scope) -> None:
             numbers=(1, 2, 3),
         )
     )
+
+
+def _goal(row: dict[str, Any], names: dict[str, str]) -> str:
+    """What a goal is of, in words."""
+    if row["scope"] == "company":
+        return "Company"
+    if row["scope"] == "survey":
+        return f"Survey: {names.get(row['survey_id'], row['survey_id'])}"
+    return f"{words.readable(row['segment'])}: {row['segment_value']}"
 
 
 def segments(publication: Publication, scope: Scope) -> None:

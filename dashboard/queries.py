@@ -318,14 +318,14 @@ class Publication:
         """The goals of the newest year that has begun and has answers; else of the first."""
         return self._rows(
             """
-            select scope, segment, segment_value, cast(period_start as date) as period_start, target_nps, actual_nps,
-                nps_low, nps_high, responses, verdict
+            select * replace (cast(period_start as date) as period_start)
             from marts.rpt_goals
             where survey_type = $type and period_start = (
                 select coalesce(max(period_start) filter (where responses > 0), min(period_start))
                 from marts.rpt_goals where survey_type = $type
             )
-            order by case scope when 'company' then 1 when 'team' then 2 else 3 end, segment_value
+            order by case scope when 'company' then 1 when 'team' then 2 when 'segment' then 3 else 4 end, segment_value,
+                target_nps desc
             """,
             type=survey_type,
         )

@@ -12,7 +12,7 @@ MART_COLUMNS: dict[str, str] = {
     "is_opted_out is_in_crm is_deleted created_at last_invited_at last_responded_at last_score last_category",
     "dim_users": "user_id user_name email manager_id region team is_active",
     "dim_surveys": "survey_id survey_name survey_type status in_headline is_external company cooldown_days cooldown_scope "
-    "max_age_days priority definition_hash first_known_at",
+    "max_age_days priority target_nps target_response_rate target_half_width definition_hash first_known_at",
     "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "
     "trigger_record_id owner_id_at_planning planned_at sent_at delivered_at opened_at clicked_at responded_at completed_at "
     "unsubscribed_at bounced_at score category delivery_state status",
@@ -33,12 +33,13 @@ MART_COLUMNS: dict[str, str] = {
     "rpt_nps_change": "survey_type survey_id period_grain period_start previous_period_start responses previous_responses "
     "nps previous_nps change z p_value is_significant verdict",
     "rpt_survey_funnel": "survey_id survey_type channel period_grain period_start planned sent rejected suppressed uncertain "
-    "delivered opened clicked responded completed unsubscribed bounced response_rate open_rate click_rate completion_rate",
+    "delivered opened clicked responded completed unsubscribed bounced response_rate open_rate click_rate completion_rate "
+    "target_response_rate",
     "rpt_closed_loop": "period_grain period_start segment segment_value detractors to_follow_up contacted "
     "contacted_within_sla share_within_sla open in_progress closed mean_hours_to_first_contact "
     "median_hours_to_first_contact overdue repeat_detractors repeat_detractor_rate",
-    "rpt_goals": "scope survey_type segment segment_value period_grain period_start target_nps actual_nps nps_low nps_high "
-    "responses gap is_on_track verdict",
+    "rpt_goals": "scope survey_type survey_id segment segment_value period_grain period_start target_nps actual_nps nps_low "
+    "nps_high target_half_width half_width responses gap is_on_track verdict",
     "rpt_benchmarks": "survey_type industry benchmark_quarter source median_nps top_quartile_nps own_nps own_responses position",
     "rpt_themes": "survey_type period_grain period_start theme mentions promoters passives detractors comments share",
     "rpt_fatigue": "period_grain period_start contacts_asked asked_once asked_twice asks most_asks contacts_answered",

@@ -145,4 +145,8 @@ select * from (values ('company', 'relationship', 'all', 'all', date '2026-01-01
     ('segment', 'relationship', 'tier', 'SMB', date '2026-01-01', 30.0, 55.0, 12, 'too few responses'),
     ('company', 'relationship', 'all', 'all', date '2027-01-01', 40.0, null, null, 'no responses'))
     as t(scope, survey_type, segment, segment_value, period_start, target_nps, actual_nps, responses, verdict);
+insert into marts.rpt_goals by name
+select 'survey' as scope, 'relationship' as survey_type, 'relationship' as survey_id, 'all' as segment, 'all' as segment_value,
+    date '2026-01-01' as period_start, 45.0 as target_nps, 41.0 as actual_nps, 60 as responses, 'behind' as verdict;
+update marts.rpt_goals set survey_id = 'all' where survey_id is null;
 """

@@ -321,6 +321,7 @@ PUBLISHED = [
         "fct_invitations.sent_has_its_time": "update marts.fct_invitations set delivery_state = 'pending'",
         "fct_invitations.stages_in_order": "update marts.fct_invitations set sent_at = planned_at - interval '1' day",
         "fct_eligibility_decisions.as_sealed": "delete from marts.fct_eligibility_decisions",
+        "survey_withdrawals.of_what_may_yet_go_out": "insert into marts.survey_withdrawals (invitation_id, delivery_state) values ('K0', 'rejected')",
         "rpt_survey_funnel.rates_are_shares": "insert into marts.rpt_survey_funnel (response_rate) values (1.2)",
         "rpt_closed_loop.statuses_add_up": "insert into marts.rpt_closed_loop (open, in_progress, closed, to_follow_up) values (1, 0, 0, 2)",
     },

@@ -26,8 +26,12 @@ PEOPLE = {"stays": "big", "court": "big", "left": "big", "optout": "big", "small
 def _crm(lake: Lake, name: str, *records: dict[str, str], at: dt.datetime) -> None:
     rows = [
         {
-            **{"CreatedDate": "2026-02-20T00:00:00Z", "SystemModstamp": "2026-02-20T00:00:00Z", "IsDeleted": "false"},
-            **{"_op": "upsert", "_row_hash": f"{record['Id']}{at}", "_exported_at": at},
+            "CreatedDate": "2026-02-20T00:00:00Z",
+            "SystemModstamp": "2026-02-20T00:00:00Z",
+            "IsDeleted": "false",
+            "_op": "upsert",
+            "_row_hash": f"{record['Id']}{at}",
+            "_exported_at": at,
             **record,
         }
         for record in records
@@ -52,8 +56,11 @@ def settings(tmp_path) -> Settings:
 
 def _contact(name: str, **more: str) -> dict[str, str]:
     return {
-        **{"Id": name, "AccountId": PEOPLE[name], "Email": f"{name}@customer.example", "FirstName": name},
-        **{"HasOptedOutOfEmail": "false", **more},
+        "Id": name,
+        "AccountId": PEOPLE[name],
+        "Email": f"{name}@customer.example",
+        "HasOptedOutOfEmail": "false",
+        **more,
     }
 
 

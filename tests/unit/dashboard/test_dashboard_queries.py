@@ -153,7 +153,13 @@ def test_recent_answers_newest_first_with_names(publication) -> None:
 
 
 def test_goals_are_those_of_the_newest_year_with_answers(publication) -> None:
-    assert [row["verdict"] for row in publication.goals("relationship")] == ["on track", "behind", "too few responses"]
+    found = [(row["scope"], row["survey_id"], row["verdict"]) for row in publication.goals("relationship")]
+    assert found == [
+        ("company", "all", "on track"),
+        ("segment", "all", "behind"),
+        ("segment", "all", "too few responses"),
+        ("survey", "relationship", "behind"),
+    ]
     assert publication.goals("transactional") == []
 
 

@@ -31,6 +31,11 @@ own as (
         cooldown_scope,
         max_age_days,
         priority,
+
+        {{ safe_number(json_text('definition', "'$.targets.nps'")) }} as target_nps,
+        {{ safe_number(json_text('definition', "'$.targets.response_rate'")) }} as target_response_rate,
+        {{ safe_number(json_text('definition', "'$.targets.half_width'")) }} as target_half_width,
+
         definition_hash,
         first_known_at
     from definitions
@@ -53,6 +58,11 @@ external as (
         cast(null as string) as cooldown_scope,
         cast(null as bigint) as max_age_days,
         cast(null as bigint) as priority,
+
+        cast(null as double) as target_nps,
+        cast(null as double) as target_response_rate,
+        cast(null as double) as target_half_width,
+
         cast(null as string) as definition_hash,
         min(imported.contacted_at) as first_known_at
     from imported

@@ -68,25 +68,29 @@ counted as (
 funnel as (
 
     select
-        survey_type,
-        survey_id,
-        channel,
-        period_grain,
-        period_start,
+        counted.survey_type,
+        counted.survey_id,
+        counted.channel,
+        counted.period_grain,
+        counted.period_start,
 
-        planned,
-        pending,
-        rejected,
-        suppressed,
-        uncertain,
+        counted.planned,
+        counted.pending,
+        counted.rejected,
+        counted.suppressed,
+        counted.uncertain,
 
-        {{ stages | join(',\n        ') }},
+        {% for stage in stages -%}
+        counted.{{ stage }},
+        {% endfor %}
+        cast(counted.responded as double) / nullif(counted.sent, 0) as response_rate,
+        cast(counted.opened as double) / nullif(counted.sent, 0) as open_rate,
+        cast(counted.clicked as double) / nullif(counted.sent, 0) as click_rate,
+        cast(counted.completed as double) / nullif(counted.responded, 0) as completion_rate,
 
-        cast(responded as double) / nullif(sent, 0) as response_rate,
-        cast(opened as double) / nullif(sent, 0) as open_rate,
-        cast(clicked as double) / nullif(sent, 0) as click_rate,
-        cast(completed as double) / nullif(responded, 0) as completion_rate
+        surveys.target_response_rate
     from counted
+    left join surveys on surveys.survey_id = counted.survey_id
 
 )
 
