@@ -42,7 +42,8 @@ MART_COLUMNS: dict[str, str] = {
     "nps_high target_half_width half_width responses gap is_on_track verdict",
     "rpt_benchmarks": "survey_type industry benchmark_quarter source median_nps top_quartile_nps own_nps own_responses position",
     "rpt_themes": "survey_type period_grain period_start theme mentions promoters passives detractors comments share",
-    "rpt_fatigue": "period_grain period_start contacts_asked asked_once asked_twice asks most_asks contacts_answered",
+    "rpt_fatigue": "survey_id period_grain period_start contacts_asked asked_once asked_twice asks asks_per_contact most_asks "
+    "contacts_asked_again contacts_answered",
     "rpt_quarantine": "row_key source object file line field reason problem remedy quarantined_at",
     "publication_audit": "publication_id build_id as_of known_at definitions_hash code_version checks_passed published_at",
 }
