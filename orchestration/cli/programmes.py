@@ -23,15 +23,18 @@ def survey() -> None:
 def survey_validate(context: Context, as_json: bool) -> None:
     """Check every programme in the surveys folder.
 
-    What is wrong is named by file, line and field.
+    What is wrong is named by file, line and field. Where data of the CRM has come in, a field that it does not have is
+    a warning: a filter on it asks nobody.
     """
     from closedloop.programme import load_surveys
+    from orchestration.build import field_warnings
 
     surveys = load_surveys(context.settings.surveys)
     rows = [{"id": s.id, "type": s.type, "status": s.status, "hash": s.definition_hash[:12]} for s in surveys]
     show(
         {"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows)
     )
+    complain("warning", field_warnings(context.settings, surveys))
 
 
 @survey.command("schema")
