@@ -28,7 +28,7 @@ decided as (
 
 ),
 
-candidates as (
+undecided as (
 
     select
         due.*,
@@ -49,6 +49,22 @@ candidates as (
                 and decided.trigger_event = due.trigger_event
                 and decided.trigger_record_id = due.trigger_record_id
         )
+
+),
+
+placed as (
+
+    -- Two triggers of a survey may lead to one occasion: whichever makes it due first.
+    select
+        *,
+        row_number() over (partition by candidate_id order by due_at, trigger_no) as trigger_place
+    from undecided
+
+),
+
+candidates as (
+
+    select * from placed where trigger_place = 1
 
 )
 

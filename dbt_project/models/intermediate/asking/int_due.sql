@@ -95,7 +95,7 @@ occasions as (
 
     select
         candidate_id, contact_id, account_id, survey_id, trigger_event, trigger_record_id, occurred_on, due_at,
-        contacts, earliest_due_at, priority, max_age_days, cooldown_days, cooldown_scope, family,
+        trigger_no, contacts, earliest_due_at, priority, max_age_days, cooldown_days, cooldown_scope, family,
         skip_after_response_days, definition_hash
     from due
     where due_at is not null

@@ -25,7 +25,7 @@ positions as (
 
 wanted as (
 
-    select
+    select distinct
         kinds.trigger_key,
         kinds.object,
         kinds.field,

@@ -49,7 +49,8 @@ occurrences as (
 
 events as (
 
-    select
+    -- Two dates of one trigger may fall on one day: 02-28 and 02-29.
+    select distinct
         trigger_event,
         trigger_key,
         contact_id || '@' || cast(occurred_on as string) as trigger_record_id,

@@ -42,7 +42,7 @@ occasions as (
 
 ),
 
-undecided as (
+open_occasions as (
 
     select occasions.*
     from occasions
@@ -61,6 +61,22 @@ undecided as (
                 and decided.trigger_event = occasions.trigger_event
                 and decided.trigger_record_id = occasions.trigger_record_id
         )
+
+),
+
+placed as (
+
+    -- Two triggers of a survey may lead to one occasion: whichever makes it due first.
+    select
+        *,
+        row_number() over (partition by candidate_id order by due_at, trigger_no) as trigger_place
+    from open_occasions
+
+),
+
+undecided as (
+
+    select * from placed where trigger_place = 1
 
 )
 
