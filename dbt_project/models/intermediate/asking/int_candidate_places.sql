@@ -21,12 +21,11 @@ account_asks as (
 
 asked_before as (
 
-    -- A wave is a survey's day: an earlier evaluation of that day may have asked the contact (with a cooldown of 0).
-    select distinct
-        wave_id,
-        contact_id
-    from sealed
-    where decision = 'ask'
+    -- A wave is a survey's day: an earlier evaluation of that day may have asked the person, this contact or another
+    -- one of the same address (with a cooldown of 0).
+    select wave_id, contact_id as person_id from sealed where decision = 'ask'
+    union
+    select wave_id, person_key from sealed where decision = 'ask' and person_key is not null
 
 ),
 
@@ -34,16 +33,19 @@ screened as (
 
     select
         rules.*,
-        asked_before.contact_id is not null as is_in_wave,
-        asked_before.contact_id is null and not (
+        coalesce(asked_contact.person_id, asked_address.person_id) is not null as is_in_wave,
+        coalesce(asked_contact.person_id, asked_address.person_id) is null and not (
             {%- for rule in rules_alone() %}
             fails_{{ rule }}{{ ' or' if not loop.last }}
             {%- endfor %}
         ) as passes_alone
     from rules
-    left join asked_before
-        on asked_before.wave_id = rules.wave_id
-        and asked_before.contact_id = rules.contact_id
+    left join asked_before as asked_contact
+        on asked_contact.wave_id = rules.wave_id
+        and asked_contact.person_id = rules.contact_id
+    left join asked_before as asked_address
+        on asked_address.wave_id = rules.wave_id
+        and asked_address.person_id = rules.person_key
 
 ),
 
