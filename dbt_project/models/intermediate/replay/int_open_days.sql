@@ -23,9 +23,12 @@ numbers as (
 days as (
 
     -- Some weeks more than the period: what waits over its end has a day, too.
-    select {{ date_plus('period.starts_on', 'numbers.n') }} as day_on
+    select {{ date_plus('period.starts_on', 'thousands.n * 1000 + numbers.n') }} as day_on
     from period
-    inner join numbers on numbers.n <= {{ days_between('period.starts_on', 'period.ends_on') }} + 120
+    inner join numbers as thousands
+        on thousands.n <= ({{ days_between('period.starts_on', 'period.ends_on') }} + 120) / 1000
+    inner join numbers
+        on thousands.n * 1000 + numbers.n <= {{ days_between('period.starts_on', 'period.ends_on') }} + 120
 
 ),
 

@@ -1,5 +1,5 @@
 -- Which candidates of a replay what really happened stands against: an ask or an answer of the same person within the
--- days of the rule, up to the day on which it would be asked. With the survey that did.
+-- days of the rule, up to the last day on which it is looked at. With the survey that did.
 with candidates as (
 
     select
@@ -10,7 +10,7 @@ with candidates as (
         candidates.cooldown_days,
         candidates.skip_after_response_days,
         candidates.due_on,
-        candidates.asked_on
+        candidates.last_on
     from {{ ref('int_replay_candidates') }} as candidates
     left join {{ ref('int_people') }} as people on people.contact_id = candidates.contact_id
 
@@ -37,7 +37,7 @@ met as (
     from candidates
     inner join history
         on history.{{ key }} = candidates.{{ key }}
-        and history.happened_on <= candidates.asked_on
+        and history.happened_on <= candidates.last_on
         and history.happened_on > {{ date_plus(
             'candidates.due_on',
             "-case history.what when 'asked' then candidates.cooldown_days else candidates.skip_after_response_days end"

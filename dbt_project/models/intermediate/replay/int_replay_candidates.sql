@@ -1,5 +1,5 @@
 -- The occasions of a replay with their days: `due_on` is the first on which one is looked at, `asked_on` the one on
--- which its slot and the calendar let it be asked.
+-- which its slot and the calendar let it be asked, `last_on` the last on which it is looked at: that one, or the end.
 with occasions as (
 
     select * from {{ ref('int_replay_occasions') }}
@@ -43,7 +43,7 @@ placed as (
 
 ),
 
-candidates as (
+opened as (
 
     select
         placed.*,
@@ -53,6 +53,15 @@ candidates as (
     left join open_days
         on open_days.survey_id = placed.survey_id
         and open_days.day_on = placed.slot_on
+
+),
+
+candidates as (
+
+    select
+        *,
+        least(asked_on, ends_on) as last_on
+    from opened
 
 )
 

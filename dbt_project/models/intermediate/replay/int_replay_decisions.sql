@@ -36,11 +36,25 @@ judged as (
         {% endfor -%}
         rules.fails_cooldown or coalesce(stopped.fails_cooldown, false) as fails_cooldown,
         false as fails_account_cap,
-        coalesce(stopped.fails_one_per_wave, false) as fails_one_per_wave,
+        coalesce(stopped.shares_day, false) as shares_day,
         rules.asked_on > rules.ends_on and rules.slot_on > rules.ends_on as waits_wave_slot,
         rules.asked_on > rules.ends_on and rules.slot_on <= rules.ends_on as waits_business_hours
     from rules
     left join stopped on stopped.candidate_id = rules.candidate_id
+
+),
+
+weighed as (
+
+    -- Only who could be asked otherwise loses the day to another ask.
+    select
+        *,
+        shares_day and not (
+            {%- for rule in rules_alone() %}
+            fails_{{ rule }}{{ ' or' if not loop.last }}
+            {%- endfor %}
+        ) as fails_one_per_wave
+    from judged
 
 ),
 
@@ -50,7 +64,7 @@ decided as (
         *,
         {{ deciding_rule() }} as deciding_rule,
         {{ failed_rules() }} as all_failed_rules
-    from judged
+    from weighed
 
 ),
 

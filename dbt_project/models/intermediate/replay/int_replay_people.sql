@@ -40,7 +40,7 @@ excluded as (
     inner join exclusions
         on exclusions.subject = '{{ subject }}'
         and exclusions.subject_id = asked.{{ key }}
-        and cast(exclusions.begins_at as date) <= asked.asked_on
+        and cast(exclusions.begins_at as date) <= asked.last_on
         and exclusions.ends_at > cast(asked.due_on as timestamp)
     {{ 'union' if not loop.last }}
     {% endfor %}

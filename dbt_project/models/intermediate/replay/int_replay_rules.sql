@@ -59,12 +59,12 @@ rules as (
         {{ is_no_address('asked.email') }} as fails_no_address,
         asked.is_excluded as fails_excluded,
         opt_outs.person_key is not null as fails_opted_out,
-        coalesce(cast(suppressions.suppressed_since as date) <= asked.asked_on, false) as fails_suppressed,
+        coalesce(cast(suppressions.suppressed_since as date) <= asked.last_on, false) as fails_suppressed,
         filtered.survey_id is not null and audience.contact_id is null as fails_audience,
         asked.sample_by is not null and sampled.candidate_id is null as fails_not_sampled,
         greatest(
-            cast(asked.asked_on as timestamp),
-            case when asked.is_plan and asked.asked_on = asked.starts_on then asked.as_of else asked.due_at end
+            cast(asked.last_on as timestamp),
+            case when asked.is_plan and asked.last_on = asked.starts_on then asked.as_of else asked.due_at end
         ) > asked.expires_at as fails_expired,
         coalesce(blocks.fails_cooldown, false) as fails_cooldown,
         coalesce(blocks.fails_recent_response, false) as fails_recent_response

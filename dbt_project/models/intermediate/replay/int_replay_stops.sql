@@ -1,7 +1,8 @@
--- Candidates that an ask of the replay itself stands against: on the same day, or within the cooldown.
-with placed as (
+-- Candidates that an ask of the replay itself stands against: on the day on which they would be asked too, or within
+-- the cooldown on one of the days on which they are looked at. Whatever else speaks against them.
+with rules as (
 
-    select * from {{ ref('int_replay_order') }}
+    select * from {{ ref('int_replay_rules') }}
 
 ),
 
@@ -11,39 +12,57 @@ asks as (
 
 ),
 
-asked_candidates as (
+candidates as (
 
-    select placed.*
-    from placed
-    inner join asks on asks.candidate_id = placed.candidate_id
+    select
+        rules.candidate_id,
+        rules.person,
+        rules.survey_id,
+        rules.counted_over,
+        'family:' || coalesce(rules.family, rules.survey_id) as family_key,
+        rules.cooldown_days,
+        rules.due_on,
+        rules.last_on,
+        rules.asked_on,
+        asks.candidate_id is not null as is_asked
+    from rules
+    left join asks on asks.candidate_id = rules.candidate_id
+
+),
+
+met as (
+
+    select
+        candidates.candidate_id,
+        asked.survey_id as asked_by,
+        asked.asked_on,
+        asked.asked_on = candidates.asked_on as shares_day,
+        asked.asked_on < candidates.last_on
+        and candidates.counted_over in ('all', asked.survey_id, asked.family_key)
+        and asked.asked_on > {{ date_plus('candidates.due_on', '-candidates.cooldown_days') }}
+        -- From the day after the ask on: a cooldown of one day lets it pass.
+        and candidates.cooldown_days > 1 as fails_cooldown
+    from candidates
+    inner join candidates as asked
+        on asked.is_asked
+        and asked.person = candidates.person
+        and asked.asked_on <= candidates.last_on
+        and asked.asked_on > {{ date_plus('candidates.due_on', '-greatest(candidates.cooldown_days, 1)') }}
+    where not candidates.is_asked
 
 ),
 
 stopped as (
 
     select
-        placed.candidate_id,
-        max(case when asked_candidates.asked_day = placed.asked_day then 1 else 0 end) = 1 as fails_one_per_wave,
-        max(
-            case
-                when asked_candidates.asked_day < placed.asked_day
-                    and placed.counted_over in ('all', asked_candidates.survey_id, asked_candidates.family_key)
-                    and greatest(placed.due_day, asked_candidates.asked_day + 1) - asked_candidates.asked_day
-                    < placed.cooldown_days
-                    then 1
-                else 0
-            end
-        ) = 1 as fails_cooldown,
-        {{ latest('asked_candidates.survey_id', 'asked_candidates.place') }} as stopped_by
-    from placed
-    inner join asked_candidates
-        on asked_candidates.person = placed.person
-        and asked_candidates.place < placed.place
-        and asked_candidates.asked_day > placed.due_day - greatest(placed.cooldown_days, 1)
-    where not exists (
-        select 1 from asks where asks.candidate_id = placed.candidate_id
-    )
-    group by placed.candidate_id
+        candidate_id,
+        max(case when shares_day then 1 else 0 end) = 1 as shares_day,
+        max(case when fails_cooldown then 1 else 0 end) = 1 as fails_cooldown,
+        {{ latest('asked_by', 'asked_on') }} as stopped_by
+    from met
+    where shares_day
+        or fails_cooldown
+    group by candidate_id
 
 )
 
