@@ -67,7 +67,14 @@
 {% macro default__to_local(time, zone) %}timezone({{ zone }}, timezone('UTC', {{ time }})){% endmacro %}
 {% macro spark__to_local(time, zone) %}cast(from_utc_timestamp({{ time }}, {{ zone }}) as timestamp_ntz){% endmacro %}
 {% macro from_local(time, zone) %}{{ return(adapter.dispatch('from_local', 'closedloop')(time, zone)) }}{% endmacro %}
-{% macro default__from_local(time, zone) %}timezone('UTC', timezone({{ zone }}, {{ time }})){% endmacro %}
+{# Where clocks are set back over that time it comes twice, and the first counts: DuckDB would take the second. #}
+{% macro default__from_local(time, zone) %}
+    timezone('UTC', case
+        when timezone({{ zone }}, timezone({{ zone }}, {{ time }}) - interval '1 hour') = {{ time }}
+            then timezone({{ zone }}, {{ time }}) - interval '1 hour'
+        else timezone({{ zone }}, {{ time }})
+    end)
+{% endmacro %}
 {% macro spark__from_local(time, zone) %}cast(to_utc_timestamp({{ time }}, {{ zone }}) as timestamp_ntz){% endmacro %}
 
 {# 1 Monday to 7 Sunday. #}
