@@ -57,11 +57,17 @@ def product_object(era: Era) -> CrmObject:
     return CrmObject("Product2", created, versions_of(created, withdrawn, until=era.end), fields)
 
 
+MILESTONES = ("Kick-off", "Live", "Rolled out")
+
+
 def account_object(era: Era, accounts: Accounts) -> CrmObject:
     names = pa.array(accounts.names)
     # Adoption, renewal and lifetime value are looked at once a quarter, each account on its own day.
     count = len(accounts)
     reviews = era.start + (np.arange(count)[:, None] % 91 + np.arange(9)[None, :] * 91) * DAY + 5 * HOUR
+    # A custom field of this company, as every CRM has some: how far the product is in use.
+    live = accounts.customer_since + (40 + np.arange(count) * 37 % 60) * DAY + 9 * HOUR
+    everywhere = live + (200 + np.arange(count) * 53 % 300) * DAY
 
     def fields(record: np.ndarray, at: np.ndarray) -> Columns:
         kind, tier = accounts.type_at(record, at), accounts.tier_at(record, at)
@@ -86,11 +92,14 @@ def account_object(era: Era, accounts: Accounts) -> CrmObject:
             "CustomerSince__c": dates(since, never),
             "RenewalDate__c": dates(since + (years + 1) * 365 * DAY, never | (kind == people.FORMER)),
             "ParentId": record_ids("Account", parent, accounts.created[parent] > at),
+            "Milestone__c": labels(
+                MILESTONES, np.where(never, -1, (live[record] <= at).astype(np.int64) + (everywhere[record] <= at))
+            ),
         }
 
     versions = versions_of(
         accounts.created, accounts.owner_changes_at, accounts.tier_changes_at, accounts.customer_since,
-        accounts.churned_at, reviews, deleted=accounts.deleted, until=era.end,
+        accounts.churned_at, reviews, live, everywhere, deleted=accounts.deleted, until=era.end,
     )  # fmt: skip
     return CrmObject("Account", accounts.created, versions, fields)
 

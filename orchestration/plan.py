@@ -80,10 +80,16 @@ def plan(
         ground.play(played, period, models=(DECIDED, PROPOSED), since=as_of)
         plans = {
             survey.id: _of_survey(ground, survey, in_force.get(survey.id), by=by, settings=settings)
-            for survey in played
+            for survey in surveys
             if only in (None, survey.id)
         }
         proposals = ground.rows(_PROPOSALS)
+        for unknown in ground.unknown_fields(surveys):
+            if unknown.survey_id in plans:
+                plans[unknown.survey_id].warnings.append(
+                    f"{unknown.place}: no export ever brought {unknown.object}.{unknown.field}"
+                    + (f"; near it: {', '.join(unknown.near)}" if unknown.near else "")
+                )
         overasked = {row["survey_id"]: row["contacts"] for row in ground.rows(_OVERASKED, [SPIRIT_DAYS])}
         for survey_id, one in plans.items():
             if overasked.get(survey_id):

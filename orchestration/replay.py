@@ -22,6 +22,7 @@ from closedloop.programme import Survey
 from closedloop.settings import Settings
 from orchestration.build import Build, Replay, hold_workshop, newest_definitions, open_workshop, release_workshop
 from orchestration.dbt import build as run_models
+from orchestration.programme_fields import UnknownField, unknown_fields
 
 DECIDED = "+int_replay_decisions"
 PROPOSED = "+survey_queue"
@@ -45,7 +46,7 @@ class Playground:
     def play(
         self, surveys: Sequence[Survey], replay: Replay, *, models: Sequence[str] = (DECIDED,), since: dt.datetime
     ) -> None:
-        """Run the models for these programmes, as if those that the lake does not hold so had been there `since` then.
+        """Run the models for these programmes, as if they stood in the lake, and had been active `since` then at the latest.
 
         A second play in the same playground runs only what a programme or the days can change.
         """
@@ -56,7 +57,7 @@ class Playground:
             build,
             self.folder / "warehouse.duckdb",
             self.folder / "marts.duckdb",
-            definitions=self._unknown(surveys, since),
+            definitions=self._versions(surveys, since),
             replay=replay,
         )
         chosen = models
@@ -76,20 +77,26 @@ class Playground:
             )
         self.is_fresh = False
 
-    def _unknown(self, surveys: Sequence[Survey], since: dt.datetime) -> list[Mapping[str, object]]:
+    def _versions(self, surveys: Sequence[Survey], since: dt.datetime) -> list[Mapping[str, object]]:
+        """Rows that make these programmes the newest known, and active from `since` on where they were not before."""
         known = newest_definitions(self.lake)
-        at = since.astimezone(dt.UTC).replace(tzinfo=None)
         rows: list[Mapping[str, object]] = []
         for survey in surveys:
+            row = (survey.id, survey.definition_hash, survey.definition, survey.status)
+            rows.append(_row(*row, since))
             old = known.get(survey.id)
-            if old and (old["definition_hash"], old["status"]) == (survey.definition_hash, survey.status):
-                continue
-            rows.append(_row(survey.id, survey.definition_hash, survey.definition, survey.status, at))
+            if old is None or (old["definition_hash"], old["status"]) != (survey.definition_hash, survey.status):
+                rows.append(_row(*row, self.known_at))
         for gone in known.keys() - {survey.id for survey in surveys}:
             old = known[gone]
-            if old["status"] == "active":
-                rows.append(_row(gone, old["definition_hash"], old["definition"], "removed", at))
+            if old["status"] != "removed":
+                rows.append(_row(gone, old["definition_hash"], old["definition"], "removed", self.known_at))
         return rows
+
+    def unknown_fields(self, surveys: Sequence[Survey]) -> list[UnknownField]:
+        """CRM fields that these programmes name and no export ever brought."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb"), read_only=True) as con:
+            return unknown_fields(con, surveys)
 
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """What a query gives, as dicts; times are naive UTC."""
@@ -101,6 +108,7 @@ class Playground:
 
 
 def _row(survey_id: str, definition_hash: str, definition: str, status: str, at: dt.datetime) -> dict[str, object]:
+    at = at.astimezone(dt.UTC).replace(tzinfo=None)
     return {
         "survey_id": survey_id,
         "definition_hash": definition_hash,

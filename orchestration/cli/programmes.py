@@ -27,7 +27,7 @@ def survey_validate(context: Context, as_json: bool) -> None:
     a warning: a filter on it asks nobody.
     """
     from closedloop.programme import load_surveys
-    from orchestration.build import field_warnings
+    from orchestration.programme_fields import field_warnings
 
     surveys = load_surveys(context.settings.surveys)
     rows = [{"id": s.id, "type": s.type, "status": s.status, "hash": s.definition_hash[:12]} for s in surveys]

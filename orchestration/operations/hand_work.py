@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from dagster import AssetMaterialization, Config, OpExecutionContext, ResourceParam, job, op
+from dagster import AssetMaterialization, Config, MetadataValue, OpExecutionContext, ResourceParam, job, op
 from pydantic import Field
 
 from closedloop.clock import Clock
@@ -174,6 +174,30 @@ def send_test_mail(config: TestMail, platform: ResourceParam[Platform]) -> None:
         test_send(platform.settings, config.survey_id, config.to or platform.settings.operator_address)
 
 
+class Question(Config):
+    """A contact about whom somebody asks."""
+
+    contact_id: str = Field(description="Id in the CRM.")
+    survey_id: str = Field(default="", description="Only this survey. Empty: all.")
+    as_of: str = Field(default="", description="What was decided by then (UTC date or time). Empty: all.")
+
+
+@op(retry_policy=RETRIES)
+def explain_decisions(context: OpExecutionContext, config: Question, platform: ResourceParam[Platform]) -> None:
+    """Why a contact was asked or not: each decision with its rule and facts."""
+    from orchestration.explain import as_text, explain
+
+    with failures_told_apart():
+        as_of = platform.time(config.as_of, field="as_of") if config.as_of else None
+        found = explain(platform.settings, config.contact_id, config.survey_id or None, as_of=as_of)
+    context.add_output_metadata(
+        {
+            "explanation": MetadataValue.md(f"```\n{as_text(found)}\n```"),
+            "decisions": len(found["decisions"]),
+        }
+    )
+
+
 class Notice(Config):
     """A plain mail to the operator."""
 
@@ -235,6 +259,11 @@ def survey_test_send_job() -> None:
     send_test_mail()
 
 
+@job(description="Why a contact was asked or not, with the rule and the facts of each decision.")
+def explain_contact_job() -> None:
+    explain_decisions()
+
+
 @job(description="Mail the operator; started by the sensors that watch for silence.")
 def notify_operator_job() -> None:
     notify_operator()
@@ -253,6 +282,7 @@ JOBS = [
     void_answer_job,
     approve_wave_job,
     survey_test_send_job,
+    explain_contact_job,
     notify_operator_job,
     tidy_lake_job,
 ]

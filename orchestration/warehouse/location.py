@@ -7,7 +7,7 @@ from dagster import AssetChecksDefinition, AssetSelection, Definitions, define_a
 from closedloop.settings import load_settings
 from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform, platform_resource
-from orchestration.warehouse import sensors
+from orchestration.warehouse import rehearsals, sensors
 from orchestration.warehouse.crm import ingest_crm
 from orchestration.warehouse.gates import gate_checks
 from orchestration.warehouse.models import models
@@ -66,6 +66,7 @@ def definitions(platform: Platform | None = None) -> Definitions:
                 AssetSelection.assets(reports_of_day),
                 description="The reports of a past day, built again beside the real workshop (one partition per day).",
             ),
+            *rehearsals.JOBS,
         ],
         sensors=sensors.SENSORS,
         schedules=sensors.SCHEDULES,

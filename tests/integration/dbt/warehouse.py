@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from closedloop.lake.catalogue import CATALOGUE, DUCKDB_TYPE
-from orchestration.build import show_fields
+from orchestration.programme_fields import show_fields
 
 CONTEXT = {
     "build_id": "VARCHAR",

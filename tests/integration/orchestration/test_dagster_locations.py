@@ -52,6 +52,9 @@ def test_all_jobs_sensors_and_schedules_are_there_and_run_by_themselves(location
         "first_contact_job",
         "outcome_job",
         "approve_wave_job",
+        "survey_plan_job",
+        "what_if_job",
+        "explain_contact_job",
     } <= jobs
     for repository in locations.values():
         for automation in (*repository.sensor_defs, *repository.schedule_defs):

@@ -28,9 +28,26 @@ audience as (
 
 ),
 
+filter_terms as (
+
+    select * from {{ ref('int_filter_terms') }}
+
+),
+
+known_fields as (
+
+    select distinct subject, field from {{ ref('int_filter_values') }}
+
+),
+
 filtered as (
 
-    select distinct survey_id from {{ ref('int_filter_terms') }}
+    -- A filter over a field that no export ever brought lets nobody in. It may be a slip of the pen: it takes nothing back.
+    select filter_terms.survey_id
+    from filter_terms
+    left join known_fields on known_fields.subject = filter_terms.subject and known_fields.field = filter_terms.field
+    group by filter_terms.survey_id
+    having min(case when known_fields.field is null then 0 else 1 end) = 1
 
 ),
 
