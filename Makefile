@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint lock clean
+.PHONY: help demo up test test-fast lint lock examples clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ lint: .venv/ready-dev    ## style and the direction of imports
 lock: .venv/ready-dev    ## pins and hashes anew, from requirements/*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements/dev.lock requirements/runtime.in -o requirements/runtime.lock
+
+examples: .venv/ready    ## docs/examples.md anew: each example programme with its plan
+	@bash docs/examples.sh
 
 clean:           ## remove the environment and the demo's home
 	rm -rf .venv .closedloop target

@@ -1,6 +1,5 @@
 -- Who is drawn for a survey that asks a sample: of each stratum of an audience that is due on one date, those first in
--- an order that the seed fixes. The order stands on the contact alone, so the same people are drawn whenever it is
--- looked at.
+-- an order that stands on seed and contact alone, so the same people are drawn whenever it is looked at.
 with due as (
 
     select * from {{ ref('int_due') }}
@@ -43,9 +42,15 @@ filtered as (
 
 ),
 
+resting as (
+
+    select * from {{ ref('int_sample_rest') }}
+
+),
+
 reachable as (
 
-    -- Whoever the filter leaves out or mail cannot reach takes nobody's place.
+    -- Whoever the filter leaves out, mail cannot reach, or is at rest takes nobody's place.
     select
         due.candidate_id,
         due.survey_id,
@@ -70,6 +75,9 @@ reachable as (
     where not people.is_deleted
         and not {{ is_no_address('people.email') }}
         and (filtered.survey_id is null or audience.contact_id is not null)
+        and not exists (
+            select 1 from resting where resting.candidate_id = due.candidate_id
+        )
 
 ),
 
