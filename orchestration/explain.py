@@ -174,7 +174,10 @@ order by survey_id
 def as_text(found: dict[str, Any]) -> str:
     """The explanation for a person."""
     standing = found["standing"]
-    head = [f"contact {found['contact_id']}" + (f" as of {found['as_of'][:16]} UTC" if found["as_of"] else "")]
+    head = [
+        f"contact {found['contact_id']}"
+        + (f" as of {found['as_of'][:16].replace('T', ' ')} UTC" if found["as_of"] else "")
+    ]
     if standing["last_asked_at"]:
         head.append(
             f"  last asked     {standing['last_asked_at']:%Y-%m-%d} by '{standing['last_asked_by']}', "
@@ -196,11 +199,11 @@ def as_text(found: dict[str, Any]) -> str:
         what = {"ask": "asked", "skip": "not asked", "defer": "waits"}[row["decision"]]
         if row["state"] == "proposed":
             what = {"ask": "would be asked", "skip": "would not be asked", "defer": "waits"}[row["decision"]]
-        lines.append(
-            f"{row['decided_as_of']:%Y-%m-%d}  {row['survey_id']:<20} {what:<19} {row['in_words']}\n"
-            f"            {row['trigger_event']} {row['trigger_record_id']}, due {row['due_at']:%Y-%m-%d}"
-            + "".join(f"\n            also: {also}" for also in row["also"])
-        )
+        lines += [
+            f"{row['decided_as_of']:%Y-%m-%d}  {row['survey_id']:<20} {what}",
+            *(f"            {words}" for words in (row["in_words"], *(f"also: {also}" for also in row["also"]))),
+            f"            {row['trigger_event']} {row['trigger_record_id']}, due {row['due_at']:%Y-%m-%d}",
+        ]
     if found["nothing_was_due_for"]:
         lines.append(f"nothing was ever due for: {', '.join(found['nothing_was_due_for'])}")
     return "\n".join([*head, "", *lines])

@@ -10,7 +10,7 @@ SIGNS = {"new": "+", "changed": "~", "unchanged": " ", "removed": "-"}
 
 def plan_as_text(found: Mapping[str, Any]) -> str:
     """The plan as it reads in a terminal."""
-    parts = [f"plan as of {found['as_of'][:16]} UTC, to {found['until']}"]
+    parts = [f"plan as of {found['as_of'][:16].replace('T', ' ')} UTC, to {found['until']}"]
     for one in found["surveys"]:
         parts.append(_survey_text(one))
     if not found["surveys"]:
@@ -60,7 +60,7 @@ def _table(one: Mapping[str, Any]) -> Iterable[tuple[str, int, int, int]]:
 
 def plan_as_markdown(found: Mapping[str, Any]) -> str:
     """The plan for a pull request."""
-    parts = [f"### Plan as of {found['as_of'][:16]} UTC, to {found['until']}"]
+    parts = [f"### Plan as of {found['as_of'][:16].replace('T', ' ')} UTC, to {found['until']}"]
     for one in found["surveys"]:
         parts.append(f"#### `{one['survey_id']}` {one['name']} ({one['status']}, {one['change']})")
         if one["changes"]:

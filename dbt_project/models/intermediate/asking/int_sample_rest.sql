@@ -1,5 +1,5 @@
--- Of surveys that ask a sample: who is due and at rest on that date, because of an ask or an answer before it. Only what
--- came before counts, so that nobody's place changes while a wave is under way.
+-- Of surveys that ask a sample: who is due and cannot be asked on that date, because of a list, an ask or an answer
+-- that came before. What comes after the date counts for nobody's place, so that it stands while a wave is under way.
 with due as (
 
     select * from {{ ref('int_due') }}
@@ -10,6 +10,24 @@ with due as (
 people as (
 
     select * from {{ ref('int_people') }}
+
+),
+
+suppressions as (
+
+    select * from {{ ref('int_suppressions') }}
+
+),
+
+opt_outs as (
+
+    select * from {{ ref('int_opt_outs') }}
+
+),
+
+exclusions as (
+
+    select * from {{ ref('int_exclusion_periods') }}
 
 ),
 
@@ -29,6 +47,7 @@ persons as (
         due.candidate_id,
         due.due_at,
         due.contact_id,
+        coalesce(due.account_id, people.account_id) as account_id,
         people.person_key,
         due.cooldown_days,
         due.skip_after_response_days,
@@ -38,8 +57,31 @@ persons as (
 
 ),
 
+listed as (
+
+    select persons.candidate_id
+    from persons
+    inner join suppressions on suppressions.person_key = persons.person_key
+    where suppressions.suppressed_since < persons.due_at
+    union
+    select persons.candidate_id
+    from persons
+    inner join opt_outs on opt_outs.person_key = persons.person_key
+    union
+    select persons.candidate_id
+    from persons
+    inner join exclusions
+        on exclusions.subject_id
+        = case exclusions.subject when 'contact' then persons.contact_id else persons.account_id end
+    where exclusions.begins_at < persons.due_at
+        and exclusions.ends_at > persons.due_at
+
+),
+
 resting as (
 
+    select candidate_id from listed
+    union
     {% for key in ['contact_id', 'person_key'] %}
     select persons.candidate_id
     from persons
