@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from closedloop.programme import Survey
+from closedloop.errors import BadInput
 
+if TYPE_CHECKING:
+    from closedloop.programme import Survey
+
+SEGMENTS = ("tier", "industry", "segment", "region", "plan")
+"""Fields of the account by which answers may be expected."""
 Z = 1.959964
 """Of the normal distribution, for 95 %."""
 UNKNOWN_VARIANCE = 2 / 3
@@ -56,6 +61,15 @@ def expectation(segment: str, asks: int, past: Sequence[dict[str, Any]], value: 
         "answers": round(answers, 1),
         "half_width": round(min(100.0, 100 * Z * math.sqrt(variance / (answers + 3))), 1),
     }
+
+
+def known_segment(by: str) -> str:
+    """`by`, when it is one of SEGMENTS: it becomes the name of a column. Raises BadInput."""
+    if by not in SEGMENTS:
+        raise BadInput(
+            f"answers cannot be expected by '{by}'", field="by", remedy=f"choose one of: {', '.join(SEGMENTS)}"
+        )
+    return by
 
 
 PAST = """

@@ -17,7 +17,7 @@ from closedloop.programme import Survey
 from closedloop.programme.content import questions_for
 from closedloop.settings import Settings
 from orchestration.build import Replay, newest_definitions
-from orchestration.expectation import PAST, expectation
+from orchestration.expectation import PAST, expectation, known_segment
 from orchestration.replay import DECIDED, PROPOSED, Playground, Progress, playground
 
 DAYS = 30
@@ -66,6 +66,7 @@ def plan(
     compete for the same people). `by` is the account field by which answers are expected.
     """
     say = progress or (lambda _: None)
+    by = known_segment(by)
     played = [
         survey.model_copy(update={"status": "active"}) if survey.id == as_if_active else survey for survey in surveys
     ]

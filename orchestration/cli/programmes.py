@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
-
-SEGMENTS = ("tier", "industry", "segment", "region", "plan")
+from orchestration.expectation import SEGMENTS
 
 
 @cli.group()

@@ -146,6 +146,11 @@ def test_a_wrong_file_is_refused_with_line_and_field(built: CommandLine, tmp_pat
         plan(built, wrong)
 
 
+def test_a_segment_that_is_none_is_refused(built: CommandLine) -> None:
+    with pytest.raises(BadInput, match="cannot be expected by"):
+        work.plan(settings_of(built), None, as_of=AS_OF, now=LATER, by="tier from secrets --")
+
+
 def test_what_if_stands_beside_today(built: CommandLine) -> None:
     period = {"first": dt.date(2025, 6, 1), "last": dt.date(2025, 12, 31), "now": LATER}
     changes = {"cooldown_days": 180}
