@@ -70,8 +70,8 @@
 {# Where clocks are set back over that time it comes twice, and the first counts: DuckDB would take the second. #}
 {% macro default__from_local(time, zone) %}
     timezone('UTC', case
-        when timezone({{ zone }}, timezone({{ zone }}, {{ time }}) - interval '1 hour') = {{ time }}
-            then timezone({{ zone }}, {{ time }}) - interval '1 hour'
+        when timezone({{ zone }}, timezone({{ zone }}, {{ time }}) - to_hours(1)) = {{ time }}
+            then timezone({{ zone }}, {{ time }}) - to_hours(1)
         else timezone({{ zone }}, {{ time }})
     end)
 {% endmacro %}
