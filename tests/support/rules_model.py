@@ -466,6 +466,10 @@ def months_later(date: dt.date, months: int) -> dt.date:
     return dt.date(year, month + 1, min(date.day, calendar.monthrange(year, month + 1)[1]))
 
 
+def _is_void(order: Order) -> bool:
+    return (order.status or "").lower() in ("draft", "cancelled", "canceled")
+
+
 def is_customer(type_: str | None) -> bool:
     return not (type_ or "").strip() or type_.strip().lower().startswith("customer")
 
@@ -486,11 +490,11 @@ def events_of(world: World, trigger: Any, until: dt.date) -> Iterator[Event]:
                 yield Event(ticket.id, ticket.contact_id, ticket.account_id, at=at)
     elif name == "purchase":
         for order in world.there(Order):
-            if order.placed_on:
+            if order.placed_on and not _is_void(order):
                 yield Event(order.id, order.contact_id, order.account_id, at=day(order.placed_on))
     elif name == "order_delivered":
         for order in world.there(Order):
-            if order.delivered_on and (order.status or "").lower() not in ("draft", "cancelled", "canceled"):
+            if order.delivered_on and not _is_void(order):
                 yield Event(order.id, order.contact_id, order.account_id, at=day(order.delivered_on))
     elif name == "project_finished":
         for project in world.there(Project):

@@ -1,7 +1,9 @@
 -- What the customer got: an order placed and delivered, a project finished, a contract renewed, the onboarding done.
 with orders as (
 
-    select * from {{ ref('stg_crm__order') }} where not is_deleted
+    select * from {{ ref('stg_crm__order') }}
+    where not is_deleted
+        and lower(coalesce(status, '')) not in ('draft', 'cancelled', 'canceled')
 
 ),
 
@@ -43,7 +45,6 @@ events as (
     union all
     select 'order_delivered', order_id, contact_id, account_id, cast(delivered_date as timestamp)
     from orders
-    where lower(coalesce(status, 'delivered')) not in ('draft', 'cancelled', 'canceled')
     union all
     select 'project_finished', project_id, null, account_id, cast(finished_date as timestamp)
     from projects

@@ -42,7 +42,8 @@ known_fields as (
 
 filtered as (
 
-    -- A filter over a field that no export ever brought lets nobody in. It may be a slip of the pen: it takes nothing back.
+    -- A filter over a field that no export ever brought lets nobody in. It may be a slip of the pen, and takes nothing
+    -- back.
     select filter_terms.survey_id
     from filter_terms
     left join known_fields on known_fields.subject = filter_terms.subject and known_fields.field = filter_terms.field
