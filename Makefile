@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint lock examples clean
+.PHONY: help demo up test test-fast lint bench lock examples clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test-fast: .venv/ready-dev  ## without slow, browser and PostgreSQL tests
 
 lint: .venv/ready-dev    ## style and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+bench: .venv/ready-dev   ## eligibility against a hand-written query; ARGS="--contacts 1000000 --repeats 3"
+	@$(BIN)/python -m benchmarks.eligibility $(ARGS)
 
 lock: .venv/ready-dev    ## pins and hashes anew, from requirements/*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.lock

@@ -26,6 +26,8 @@ from orchestration.programme_fields import UnknownField, unknown_fields
 
 DECIDED = "+int_replay_decisions"
 PROPOSED = "+survey_queue"
+LOOKED_BACK = "+int_contact_history"
+"""What the past tells beside decisions: how often people answer, and whom a survey met before."""
 WAIT_SECONDS = 120
 """So long a plan waits for another one in the same home."""
 

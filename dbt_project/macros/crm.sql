@@ -24,16 +24,21 @@
     from (
         select
             versions.*,
-            row_number() over (
-                partition by Id
-                order by is_deletion, _exported_at desc, changed_at desc, _ingested_at desc, _row_hash desc
-            ) as version_rank,
-            first_value(is_deletion) over (
-                partition by Id
-                order by _exported_at desc, changed_at desc, _ingested_at desc, is_deletion desc, _row_hash desc
-            ) as is_deleted
+            row_number() over newest as version_rank,
+            first_value(is_deletion) over newest as is_deleted,
+            count(case when not is_deletion then 1 end) over (
+                newest rows between unbounded preceding and current row
+            ) as contents_so_far,
+            count(case when not is_deletion then 1 end) over (
+                newest rows between unbounded preceding and unbounded following
+            ) as contents
         from ({{ crm_versions(relation) }}) as versions
         where changed_at <= as_of
+        window newest as (
+            partition by Id
+            order by _exported_at desc, changed_at desc, _ingested_at desc, is_deletion desc, _row_hash desc
+        )
     ) as ranked
-    where version_rank = 1
+    where (not is_deletion and contents_so_far = 1)
+        or (contents = 0 and version_rank = 1)
 {% endmacro %}

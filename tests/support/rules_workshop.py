@@ -82,6 +82,8 @@ class RulesWorkshop:
         try:
             done = dbtRunner().invoke([
                 *("--quiet", "build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"),
+                # Compiled once and run at many times: the query must not depend on the programmes of one.
+                *("--vars", "{leave_out_unused: false}"),
                 *("--select", *select, "--target", "dev", "--project-dir", str(ROOT), "--profiles-dir", str(ROOT)),
                 *("--target-path", str(self.home / "target"), "--log-path", str(self.home / "logs")),
             ])  # fmt: skip

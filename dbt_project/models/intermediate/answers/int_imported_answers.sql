@@ -28,7 +28,7 @@ contact_of_address as (
             order by case when is_deleted then 1 else 0 end, contact_id
         ) as place
     from contacts
-    where person_key is not null
+    where person_key in (select person_key from imported)
 
 ),
 

@@ -1,33 +1,16 @@
 -- What became of each invitation mail; reminders and alerts have their own.
+{{ config(materialized='view') }}
+
 with events as (
 
     select * from {{ ref('stg_ledger__events') }}
-    where kind in ('sent', 'rejected', 'suppressed', 'uncertain', 'delivered', 'bounced')
 
 ),
 
-parsed as (
+message_events as (
 
-    select
-        seq,
-        kind,
-        invitation_id,
-        occurred_at,
-        coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') as message_kind
-    from events
-
-),
-
-invitation_mails as (
-
-    select
-        seq,
-        kind,
-        invitation_id,
-        occurred_at
-    from parsed
-    where message_kind = 'invitation'
+    {{ message_events_of('events') }}
 
 )
 
-select * from invitation_mails
+select * from message_events

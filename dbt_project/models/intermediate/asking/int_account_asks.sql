@@ -5,9 +5,9 @@ with candidates as (
 
 ),
 
-history as (
+imported as (
 
-    select * from {{ ref('int_contact_history') }} where what = 'asked' and account_id is not null
+    select * from {{ ref('int_imported_answers') }} where account_id is not null
 
 ),
 
@@ -19,11 +19,48 @@ context as (
 
 capped as (
 
-    select distinct survey_id, asked_account_id, cap_days from candidates
+    select distinct survey_id, asked_account_id, cap_days from candidates where asked_account_id is not null
 
 ),
 
 asks as (
+
+    select *
+    from {{ ref('int_sealed_decisions') }}
+    where decision = 'ask'
+        and account_id in (select asked_account_id from capped)
+
+),
+
+events as (
+
+    select events.*
+    from {{ ref('stg_ledger__events') }} as events
+    where invitation_id in (select candidate_id from asks)
+
+),
+
+past as (
+
+    {{ past_of('asks', 'events') }}
+
+),
+
+imported_past as (
+
+    {{ imported_past_of('imported') }}
+
+),
+
+history as (
+
+    select account_id, happened_at from past where what = 'asked'
+    union all
+    select account_id, happened_at from imported_past where what = 'asked'
+
+),
+
+account_asks as (
 
     select
         capped.survey_id,
@@ -37,4 +74,4 @@ asks as (
 
 )
 
-select * from asks
+select * from account_asks

@@ -9,7 +9,10 @@ with rules as (
 
 sealed as (
 
-    select * from {{ ref('int_sealed_decisions') }}
+    select *
+    from {{ ref('int_sealed_decisions') }}
+    where decision = 'ask'
+        and wave_id in (select wave_id from {{ ref('int_candidate_rules') }})
 
 ),
 
@@ -23,9 +26,9 @@ asked_before as (
 
     -- A wave is a survey's day: an earlier evaluation of that day may have asked the person, this contact or another
     -- one of the same address (with a cooldown of 0).
-    select wave_id, contact_id as person_id from sealed where decision = 'ask'
+    select wave_id, contact_id as person_id from sealed
     union
-    select wave_id, person_key from sealed where decision = 'ask' and person_key is not null
+    select wave_id, person_key from sealed where person_key is not null
 
 ),
 

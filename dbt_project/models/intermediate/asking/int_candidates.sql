@@ -5,9 +5,15 @@ with due as (
 
 ),
 
-sealed as (
+triggers as (
 
-    select * from {{ ref('int_sealed_decisions') }}
+    select * from {{ ref('int_survey_triggers') }}
+
+),
+
+decided as (
+
+    {{ decided_of(ref('int_sealed_decisions')) }}
 
 ),
 
@@ -17,54 +23,40 @@ context as (
 
 ),
 
-decided as (
-
-    -- Where a record is about one contact, another one who takes that place later is not asked about it again.
-    select distinct
-        survey_id,
-        trigger_event,
-        trigger_record_id
-    from sealed
-
-),
-
-undecided as (
+due_now as (
 
     select
         due.*,
-        due.survey_id || ':' || cast(cast(context.as_of as date) as string) as wave_id,
-        {{ add_days('due.due_at', 'due.max_age_days') }} as expires_at,
         context.as_of
     from due
     cross join context
     where due.due_at <= context.as_of
         and due.due_at >= due.earliest_due_at
-        and not exists (
-            select 1 from sealed where sealed.candidate_id = due.candidate_id
-        )
-        and not exists (
-            select 1 from decided
-            where due.contacts = 'primary'
-                and decided.survey_id = due.survey_id
-                and decided.trigger_event = due.trigger_event
-                and decided.trigger_record_id = due.trigger_record_id
-        )
+
+),
+
+undecided as (
+
+    {{ undecided('due_now', 'decided') }}
 
 ),
 
 placed as (
 
-    -- Two triggers of a survey may lead to one occasion: whichever makes it due first.
     select
-        *,
-        row_number() over (partition by candidate_id order by due_at, trigger_no) as trigger_place
+        undecided.survey_id || ':' || cast(cast(undecided.as_of as date) as string) as wave_id,
+        {{ occasion_columns('undecided', 'triggers') }},
+        undecided.as_of
     from undecided
+    inner join triggers
+        on triggers.survey_id = undecided.survey_id
+        and triggers.trigger_no = undecided.trigger_no
 
 ),
 
 candidates as (
 
-    select * from placed where trigger_place = 1
+    {{ first_of_twins('placed') }}
 
 )
 

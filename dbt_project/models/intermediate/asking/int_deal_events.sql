@@ -1,4 +1,6 @@
 -- Deals that were won or lost, with the primary contact of the deal where it has one.
+{{ config(materialized='view') }}
+
 with opportunities as (
 
     select * from {{ ref('stg_crm__opportunity') }}

@@ -1,4 +1,6 @@
 -- What the customer got: an order placed and delivered, a project finished, a contract renewed, the onboarding done.
+{{ config(materialized='view') }}
+
 with orders as (
 
     select * from {{ ref('stg_crm__order') }}

@@ -1,4 +1,6 @@
 -- "Milestone reached": a watched field changed, to anything or to one of the values that count.
+{{ config(materialized='view') }}
+
 with changes as (
 
     select * from {{ ref('int_field_changes') }}

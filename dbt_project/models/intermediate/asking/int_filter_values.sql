@@ -54,7 +54,9 @@ field_values as (
     inner join used
         on used.subject = 'account'
         and used.field in ('{{ filter_fields('account') | join("', '") }}')
-    left join account_facts on account_facts.account_id = accounts.account_id
+    left join account_facts
+        on account_facts.account_id = accounts.account_id
+        and {{ is_used("'account'", 'int_filter_terms', 'subject', counts_of_account()) }}
     union all
     select used.subject, versions.record_id, used.field, versions.value
     from versions

@@ -15,7 +15,7 @@ people as (
 
 history as (
 
-    select * from {{ ref('int_contact_history') }}
+    select * from {{ ref('int_candidate_history') }}
 
 ),
 

@@ -1,4 +1,6 @@
 -- Customers that were lost: the account's type changed from that of a customer (or none) to that of a former one.
+{{ config(materialized='view') }}
+
 with versions as (
 
     select * from {{ ref('stg_crm__account_versions') }}

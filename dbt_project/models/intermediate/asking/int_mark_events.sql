@@ -1,4 +1,6 @@
 -- Marks of an account's life, as days: so long after it became a customer, so long before its renewal.
+{{ config(materialized='view') }}
+
 with kinds as (
 
     select

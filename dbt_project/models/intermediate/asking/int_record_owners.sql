@@ -1,4 +1,6 @@
 -- Whom a record is about, for each record of which a watched field ever changed.
+{{ config(materialized='view') }}
+
 with changed as (
 
     select distinct

@@ -2,7 +2,7 @@
 -- an order that stands on seed and contact alone, so the same people are drawn whenever it is looked at.
 with due as (
 
-    select * from {{ ref('int_due') }}
+    select * from {{ ref('int_sample_due') }}
 
 ),
 
@@ -32,7 +32,7 @@ people as (
 
 audience as (
 
-    select * from {{ ref('int_audience') }}
+    select * from {{ ref('int_sample_audience') }}
 
 ),
 

@@ -16,7 +16,7 @@ field_values as (
 
 invitations as (
 
-    select * from {{ ref('int_invitations') }} where delivery_state = 'sent'
+    select * from {{ ref('int_sample_past') }} where what = 'asked' and delivery_state = 'sent'
 
 ),
 
@@ -25,8 +25,8 @@ answers as (
     select
         invitation_id,
         {{ nps_category('score') }} as category
-    from {{ ref('int_confirmed_answers') }}
-    where invitation_id is not null
+    from {{ ref('int_sample_past') }}
+    where what = 'answered' and invitation_id is not null
 
 ),
 

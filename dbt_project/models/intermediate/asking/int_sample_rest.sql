@@ -2,8 +2,7 @@
 -- that came before. What comes after the date counts for nobody's place, so that it stands while a wave is under way.
 with due as (
 
-    select * from {{ ref('int_due') }}
-    where survey_id in (select survey_id from {{ ref('int_survey_waits') }} where sample_by is not null)
+    select * from {{ ref('int_sample_due') }}
 
 ),
 
@@ -36,7 +35,7 @@ history as (
     select
         history.*,
         'family:' || surveys.family as family_key
-    from {{ ref('int_contact_history') }} as history
+    from {{ ref('int_sample_past') }} as history
     left join {{ ref('int_survey_definitions') }} as surveys on surveys.survey_id = history.survey_id
 
 ),

@@ -1,5 +1,7 @@
 -- From which day on each contact's recurring surveys are counted, and how often they come, in the contact's own
 -- calendar. Contacts of customers only.
+{{ config(materialized='view') }}
+
 with kinds as (
 
     select * from {{ ref('int_trigger_kinds') }}
@@ -29,6 +31,7 @@ customers as (
     select
         people.contact_id,
         people.account_id,
+        coalesce(people.known_zone, 'UTC') as time_zone,
         {{ local_date(
             'coalesce(people.created_at, accounts.created_at)', "coalesce(people.known_zone, 'UTC')"
         ) }} as started_on
@@ -72,7 +75,7 @@ anchors as (
     select
         schedules.trigger_event, schedules.trigger_key, schedules.unit, schedules.every,
         schedules.occurs_from, schedules.occurs_to,
-        customers.contact_id, customers.account_id,
+        customers.contact_id, customers.account_id, customers.time_zone,
         -- A wanted day of the month is counted from a January: it has every day.
         case
             when schedules.trigger_event = 'schedule_monthly' and schedules.trigger_key <> '' then {{ date_plus(
@@ -88,7 +91,7 @@ anchors as (
     -- A leap year has every day of the year.
     select
         dates.trigger_event, dates.trigger_key, 'month', 12, dates.occurs_from, dates.occurs_to,
-        customers.contact_id, customers.account_id,
+        customers.contact_id, customers.account_id, customers.time_zone,
         cast('1996-' || dates.day_of_year as date),
         coalesce(customers.started_on, cast('1996-01-01' as date))
     from dates

@@ -1,5 +1,7 @@
 -- Occurrences of schedules and fixed dates, as days of the contact's own calendar: each is counted from the first day,
 -- never from the last occurrence, so that the 31st comes back after February.
+{{ config(materialized='view') }}
+
 with anchors as (
 
     select * from {{ ref('int_schedule_anchors') }}
@@ -35,6 +37,7 @@ occurrences as (
         spans.trigger_key,
         spans.contact_id,
         spans.account_id,
+        spans.time_zone,
         spans.occurs_from,
         spans.occurs_to,
         spans.not_before,
@@ -50,12 +53,13 @@ occurrences as (
 events as (
 
     -- Two dates of one trigger may fall on one day: 02-28 and 02-29.
-    select distinct
+    select {{ 'distinct' if is_perhaps_used('int_trigger_kinds', 'trigger_event', 'fixed_dates') }}
         trigger_event,
         trigger_key,
         contact_id || '@' || cast(occurred_on as string) as trigger_record_id,
         contact_id,
         account_id,
+        time_zone,
         occurred_on
     from occurrences
     where occurred_on >= not_before

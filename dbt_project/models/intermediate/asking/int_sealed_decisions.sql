@@ -1,4 +1,6 @@
 -- Asks and skips of the evaluations that stand.
+{{ config(materialized='view') }}
+
 with decisions as (
 
     select * from {{ ref('stg_ledger__decisions') }}

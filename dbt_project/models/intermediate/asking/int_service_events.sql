@@ -1,4 +1,6 @@
 -- Support: somebody got in touch, and the ticket was resolved. Nobody else of the account knows how it went.
+{{ config(materialized='view') }}
+
 with cases as (
 
     select * from {{ ref('stg_crm__case') }} where not is_deleted and contact_id is not null

@@ -1,4 +1,6 @@
 -- Sign-ups for a trial or for content, by a contact or by a lead; of any kind and of each.
+{{ config(materialized='view') }}
+
 with sign_ups as (
 
     select * from {{ ref('stg_crm__sign_up') }} where not is_deleted and signed_up_date is not null

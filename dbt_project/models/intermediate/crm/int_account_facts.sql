@@ -1,4 +1,6 @@
 -- What a filter may ask of an account beside its own fields: how long it is a customer, and how much there is of it.
+{{ config(materialized='view') }}
+
 with accounts as (
 
     select * from {{ ref('stg_crm__account') }}

@@ -1,4 +1,4 @@
--- One row per trigger of each active survey.
+-- One row per trigger of each active survey; in a what-if, which plays one survey through, of that one.
 with surveys as (
 
     select * from {{ ref('int_survey_definitions') }} where status = 'active'
@@ -13,7 +13,10 @@ positions as (
 
 period as (
 
-    select min(starts_on) as starts_on from {{ ref('stg_replay__period') }}
+    select
+        min(starts_on) as starts_on,
+        min(survey_id) as survey_id
+    from {{ ref('stg_replay__period') }}
 
 ),
 
@@ -54,6 +57,7 @@ triggers as (
         parsed.contacts,
         parsed.delay_days,
         parsed.trigger_json,
+        count(*) over (partition by parsed.survey_id, parsed.trigger_event) > 1 as has_twin,
 
         surveys.priority,
         coalesce(parsed.own_max_age_days, surveys.max_age_days) as max_age_days,
@@ -69,7 +73,7 @@ triggers as (
         cast(period.starts_on as timestamp) as replay_from
     from parsed
     inner join surveys on surveys.survey_id = parsed.survey_id
-    cross join period
+    inner join period on period.survey_id is null or period.survey_id = parsed.survey_id
 
 )
 

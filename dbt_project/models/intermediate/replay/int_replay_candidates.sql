@@ -47,8 +47,7 @@ opened as (
 
     select
         placed.*,
-        coalesce(open_days.next_open_on, placed.slot_on) as asked_on,
-        {{ add_days('placed.due_at', 'placed.max_age_days') }} as expires_at
+        coalesce(open_days.next_open_on, placed.slot_on) as asked_on
     from placed
     left join open_days
         on open_days.survey_id = placed.survey_id

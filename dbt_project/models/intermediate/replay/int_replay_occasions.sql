@@ -1,8 +1,16 @@
 -- Occasions that come due in the days to play through: in a plan (no survey named) of all surveys, those that wait for
 -- a decision now included; in a what-if all of one survey, decided or not.
+{{ config(materialized='view') }}
+
 with due as (
 
     select * from {{ ref('int_due') }}
+
+),
+
+triggers as (
+
+    select * from {{ ref('int_survey_triggers') }}
 
 ),
 
@@ -14,24 +22,26 @@ period as (
 
 sealed as (
 
-    select * from {{ ref('int_sealed_decisions') }}
+    -- In a what-if, what was really decided does not matter.
+    select sealed.survey_id, sealed.trigger_event, sealed.trigger_record_id, sealed.contact_id
+    from {{ ref('int_sealed_decisions') }} as sealed
+    inner join period on period.survey_id is null
 
 ),
 
 decided as (
 
-    select distinct survey_id, trigger_event, trigger_record_id from sealed
+    {{ decided_of('sealed') }}
 
 ),
 
-occasions as (
+due_then as (
 
     select
         due.*,
         period.starts_on,
         period.ends_on,
-        period.survey_id is null as is_plan,
-        greatest(cast(due.due_at as date), period.starts_on) as due_on
+        period.survey_id is null as is_plan
     from due
     inner join period
         on due.due_at < {{ add_days('cast(period.ends_on as timestamp)', '1') }}
@@ -42,42 +52,31 @@ occasions as (
 
 ),
 
-open_occasions as (
+undecided as (
 
-    select occasions.*
-    from occasions
-    where not occasions.is_plan
-    union all
-    select occasions.*
-    from occasions
-    where occasions.is_plan
-        and not exists (
-            select 1 from sealed where sealed.candidate_id = occasions.candidate_id
-        )
-        and not exists (
-            select 1 from decided
-            where occasions.contacts = 'primary'
-                and decided.survey_id = occasions.survey_id
-                and decided.trigger_event = occasions.trigger_event
-                and decided.trigger_record_id = occasions.trigger_record_id
-        )
+    {{ undecided('due_then', 'decided') }}
 
 ),
 
 placed as (
 
-    -- Two triggers of a survey may lead to one occasion: whichever makes it due first.
     select
-        *,
-        row_number() over (partition by candidate_id order by due_at, trigger_no) as trigger_place
-    from open_occasions
+        {{ occasion_columns('undecided', 'triggers') }},
+        undecided.starts_on,
+        undecided.ends_on,
+        undecided.is_plan,
+        greatest(cast(undecided.due_at as date), undecided.starts_on) as due_on
+    from undecided
+    inner join triggers
+        on triggers.survey_id = undecided.survey_id
+        and triggers.trigger_no = undecided.trigger_no
 
 ),
 
-undecided as (
+occasions as (
 
-    select * from placed where trigger_place = 1
+    {{ first_of_twins('placed') }}
 
 )
 
-select * from undecided
+select * from occasions

@@ -32,7 +32,7 @@ suppressions as (
 
 audience as (
 
-    select * from {{ ref('int_audience') }}
+    select * from {{ ref('int_replay_audience') }}
 
 ),
 

@@ -24,7 +24,7 @@ suppressions as (
 
 audience as (
 
-    select * from {{ ref('int_audience') }}
+    select * from {{ ref('int_open_audience') }}
 
 ),
 
