@@ -76,12 +76,13 @@ PAST = """
 select
     coalesce(cast(accounts.{by} as varchar), '(none)') as segment_value,
     invitations.survey_id = ? as is_own, coalesce(surveys.survey_type = ?, false) as is_type,
-    count(*) as sent, count(answers.response_id) as answered,
+    count(*) as sent, count(answers.invitation_id) as answered,
     count(*) filter (where answers.score >= 9) as promoters, count(*) filter (where answers.score <= 6) as detractors
-from intermediate.int_invitations as invitations
-left join intermediate.int_confirmed_answers as answers on answers.invitation_id = invitations.invitation_id
+from intermediate.int_replay_past as invitations
+left join intermediate.int_replay_past as answers
+    on answers.what = 'answered' and answers.invitation_id = invitations.invitation_id
 left join intermediate.int_survey_definitions as surveys on surveys.survey_id = invitations.survey_id
 left join staging.stg_crm__account as accounts on accounts.account_id = invitations.account_id
-where invitations.delivery_state = 'sent'
+where invitations.what = 'asked' and invitations.delivery_state = 'sent'
 group by all
 """

@@ -18,7 +18,7 @@ from closedloop.programme.content import questions_for
 from closedloop.settings import Settings
 from orchestration.build import Replay, newest_definitions
 from orchestration.expectation import PAST, expectation, known_segment
-from orchestration.replay import DECIDED, LOOKED_BACK, PROPOSED, Playground, Progress, playground
+from orchestration.replay import DECIDED, PROPOSED, Playground, Progress, playground
 
 DAYS = 30
 EXAMPLES = 3
@@ -78,7 +78,7 @@ def plan(
             survey_id: row for survey_id, row in known.items() if row["status"] != "removed" and row["definition"]
         }
         say("playing the programmes through")
-        ground.play(played, period, models=(DECIDED, PROPOSED, LOOKED_BACK), since=as_of)
+        ground.play(played, period, models=(DECIDED, PROPOSED), since=as_of)
         plans = {
             survey.id: _of_survey(ground, survey, in_force.get(survey.id), by=by, settings=settings)
             for survey in surveys
@@ -263,7 +263,7 @@ with asks as (
 ),
 earlier as (
     select coalesce(person_key, contact_id) as person, cast(happened_at as date) as asked_on
-    from intermediate.int_contact_history where what = 'asked'
+    from intermediate.int_replay_past where what = 'asked'
     union all select person, asked_on from asks
 )
 select asks.survey_id, count(distinct asks.person) as contacts

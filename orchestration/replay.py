@@ -26,8 +26,8 @@ from orchestration.programme_fields import UnknownField, unknown_fields
 
 DECIDED = "+int_replay_decisions"
 PROPOSED = "+survey_queue"
-LOOKED_BACK = "+int_contact_history"
-"""What the past tells beside decisions: how often people answer, and whom a survey met before."""
+PAST = "int_replay_past"
+"""Who was asked and answered: no play changes it, and it takes longer than all the rest."""
 WAIT_SECONDS = 120
 """So long a plan waits for another one in the same home."""
 
@@ -65,7 +65,7 @@ class Playground:
         chosen = models
         if not self.is_fresh:
             changed = ("stg_definitions__versions+", "stg_replay__period+", "stg_crm__field_versions+")
-            chosen = [f"{model},{part}" for model in models for part in changed]
+            chosen = [*(f"{model},{part}" for model in models for part in changed), "--exclude", PAST]
         found = run_models(
             self.settings,
             self.folder / "target",

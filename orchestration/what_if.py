@@ -13,7 +13,7 @@ from closedloop.programme import Survey
 from closedloop.settings import Settings
 from orchestration.build import Replay
 from orchestration.expectation import PAST, expectation
-from orchestration.replay import DECIDED, LOOKED_BACK, Progress, playground
+from orchestration.replay import Progress, playground
 
 MOST_DAYS = 3 * 366
 
@@ -97,9 +97,9 @@ def what_if(
     period = Replay(first, last, survey_id=survey_id, is_alone=alone)
     results = {}
     with playground(settings, as_of=now, now=now, progress=progress) as ground:
-        for name, one, models in (("today", survey, (DECIDED, LOOKED_BACK)), ("what_if", changed, (DECIDED,))):
+        for name, one in (("today", survey), ("what_if", changed)):
             say("playing under today's rules" if name == "today" else "playing under the changed rules")
-            ground.play([*others, one], period, models=models, since=now)
+            ground.play([*others, one], period, since=now)
             rows = ground.rows(_DECISIONS)
             past = ground.rows(PAST.format(by="tier"), [survey_id, survey.type])
             results[name] = _report(rows, ground.rows(_MONTHS), ground.rows(_PEOPLE)[0], past, one)

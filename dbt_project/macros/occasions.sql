@@ -51,8 +51,7 @@
         {{ triggers }}.cooldown_days,
         {{ triggers }}.cooldown_scope,
         {{ triggers }}.family,
-        {{ triggers }}.skip_after_response_days,
-        {{ triggers }}.definition_hash
+        {{ triggers }}.skip_after_response_days
 {%- endmacro %}
 
 {# Two triggers of a survey may lead to one occasion: whichever makes it due first. Where no survey has two, all rows. #}

@@ -201,12 +201,16 @@
     select * from judged
 {% endmacro %}
 
+{# Kinds of events that `past_of` reads. #}
+{% macro kinds_of_past() -%}
+    ('sent', 'rejected', 'suppressed', 'uncertain', 'delivered', 'clicked', 'answered', 'voided')
+{%- endmacro %}
+
 {#
-    Every time that somebody was asked by one of `decisions` (sealed asks), or answered one: what rules look at. `counts`
-    says of which of them the ask counts; answers count all. What is doubtful is looked at again with all of its events:
-    answers without a real gesture.
+    Every time that somebody was asked by one of `decisions` (sealed asks), or answered one: what rules look at. What is
+    doubtful is looked at again with all of its events: answers without a real gesture.
 #}
-{% macro past_of(decisions, events, counts='true') %}
+{% macro past_of(decisions, events) %}
     with versions as (
 
         {{ answer_versions_of(events) }}
@@ -223,7 +227,8 @@
 
         select events.*
         from {{ events }} as events
-        where invitation_id in (select invitation_id from doubtful)
+        where kind in ('sent', 'uncertain', 'delivered', 'clicked')
+            and invitation_id in (select invitation_id from doubtful)
 
     ),
 
@@ -287,15 +292,9 @@
 
     ),
 
-    counted as (
-
-        select * from {{ decisions }} where {{ counts }}
-
-    ),
-
     invitations as (
 
-        {{ invitations_of('counted', 'states') }}
+        {{ invitations_of(decisions, 'states') }}
 
     )
 

@@ -44,7 +44,8 @@ events as (
 
     select events.*
     from {{ ref('stg_ledger__events') }} as events
-    where invitation_id in (select candidate_id from asks)
+    where kind in {{ kinds_of_past() }}
+        and invitation_id in (select candidate_id from asks)
 
 ),
 

@@ -46,6 +46,7 @@ placed as (
     select
         undecided.survey_id || ':' || cast(cast(undecided.as_of as date) as string) as wave_id,
         {{ occasion_columns('undecided', 'triggers') }},
+        triggers.definition_hash,
         undecided.as_of
     from undecided
     inner join triggers

@@ -27,8 +27,10 @@ primary_roles as (
 
 events as (
 
+    -- Each by itself: where no survey asks after one of them, its deals are not read.
+    {% for event, condition in [('deal_won', 'opportunities.is_won'), ('deal_lost', 'not opportunities.is_won')] %}
     select
-        case when opportunities.is_won then 'deal_won' else 'deal_lost' end as trigger_event,
+        '{{ event }}' as trigger_event,
         opportunities.opportunity_id as trigger_record_id,
         primary_roles.contact_id,
         opportunities.account_id,
@@ -36,6 +38,9 @@ events as (
         cast(opportunities.close_date as timestamp) as occurred_at
     from opportunities
     left join primary_roles on primary_roles.opportunity_id = opportunities.opportunity_id
+    where {{ condition }}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 )
 

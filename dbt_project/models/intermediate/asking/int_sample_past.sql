@@ -32,6 +32,7 @@ asks as (
     select *
     from {{ ref('int_sealed_decisions') }}
     where decision = 'ask'
+        and {{ 'false' if used_values('int_survey_waits', 'survey_id', 'sample_by is not null') == [] else 'true' }}
         and (
             survey_id in (select survey_id from due)
             or contact_id in (select contact_id from concerned)
@@ -44,7 +45,8 @@ events as (
 
     select events.*
     from {{ ref('stg_ledger__events') }} as events
-    where invitation_id in (select candidate_id from asks)
+    where kind in {{ kinds_of_past() }}
+        and invitation_id in (select candidate_id from asks)
 
 ),
 

@@ -1,5 +1,7 @@
 -- The candidates of a replay as persons, with the account that each is asked about, and whether it is on the exclusion
 -- list on one of the days on which it is looked at.
+{{ config(materialized='view') }}
+
 with candidates as (
 
     select * from {{ ref('int_replay_candidates') }}
@@ -23,7 +25,7 @@ asked as (
     select
         candidates.*,
         people.person_key,
-        people.email,
+        {{ is_no_address('people.email') }} as is_no_address,
         coalesce(people.person_key, 'contact:' || candidates.contact_id) as person,
         coalesce(candidates.account_id, people.account_id) as asked_account_id,
         people.contact_id is null or people.is_deleted as is_gone

@@ -56,7 +56,7 @@ rules as (
         blocks.blocked_by,
 
         asked.is_gone or coalesce(accounts.is_deleted, false) as fails_contact_gone,
-        {{ is_no_address('asked.email') }} as fails_no_address,
+        asked.is_no_address as fails_no_address,
         asked.is_excluded as fails_excluded,
         opt_outs.person_key is not null as fails_opted_out,
         coalesce(cast(suppressions.suppressed_since as date) <= asked.last_on, false) as fails_suppressed,
