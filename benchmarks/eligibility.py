@@ -127,7 +127,7 @@ def differences(models: Path, marts: Path | None, floor: Path, kind: str) -> tup
 
 
 # One process ---------------------------------------------------------------------------
-def child(side: str, kind: str, folder: Path) -> dict[str, Any]:
+def child(side: str, kind: str, folder: Path, is_net: bool) -> dict[str, Any]:
     """What one process measures: for the models the start, an empty run and the full one; for the floor one run."""
     data = Settings(home=folder / "lake")
     if side == "floor":
@@ -145,10 +145,13 @@ def child(side: str, kind: str, folder: Path) -> dict[str, Any]:
             shutil.copy(work.home / "replay" / "warehouse.duckdb", folder / f"models_{name}.duckdb")
 
         rest = (keep,)
+    nothing = dict.fromkeys(KINDS, 0.0)
     began = time.perf_counter()
-    play(empty, work)
+    if is_net:
+        play(empty, work)
     start = time.perf_counter() - began
-    nothing = play(empty, work)
+    if is_net:
+        nothing = play(empty, work)
     gross = play(data, work, *rest)
     net = {name: seconds - nothing[name] for name, seconds in gross.items()}
     return {**net, "empty": nothing, "start": start, "peak": _peak()}
@@ -158,9 +161,9 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
 
 
-def _in_process(side: str, kind: str, folder: Path) -> dict[str, Any]:
+def _in_process(side: str, kind: str, folder: Path, is_net: bool) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.eligibility", "--child", side, kind, str(folder)],
+        [sys.executable, "-m", "benchmarks.eligibility", "--child", side, kind, str(folder), str(int(is_net))],
         cwd=HERE.parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -169,8 +172,13 @@ def _in_process(side: str, kind: str, folder: Path) -> dict[str, Any]:
 
 
 # All of it -----------------------------------------------------------------------------
-def measure(folder: Path, contacts: int, repeats: int, seed: int, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Generate, run both sides in turn, compare; medians and all single runs. Raises SystemExit where the sides differ."""
+def measure(
+    folder: Path, contacts: int, repeats: int, seed: int, *, is_net: bool = True, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Generate, run both sides in turn, compare; all single runs. Raises SystemExit where the sides differ.
+
+    With `is_net` false the models' time has dbt's start in it: enough to compare what is decided.
+    """
     began = time.perf_counter()
     rows = generate(Settings(home=folder / "lake"), contacts, seed=seed)
     generate(Settings(home=folder / "empty"), 0)
@@ -181,7 +189,7 @@ def measure(folder: Path, contacts: int, repeats: int, seed: int, say: Callable[
         for kind in ("evaluation", "what_if"):
             order = ("models", "floor") if number % 2 == 0 else ("floor", "models")
             for side in order:
-                runs.setdefault(f"{side} {kind}", []).append(_in_process(side, kind, folder))
+                runs.setdefault(f"{side} {kind}", []).append(_in_process(side, kind, folder, is_net))
             for name in KINDS[:1] if kind == "evaluation" else KINDS[1:]:
                 work = folder / "work"
                 models = work / "warehouse.duckdb" if name == "evaluation" else folder / f"models_{name}.duckdb"
@@ -241,12 +249,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where to work (thrown away at the end; default: a temporary one)")
     parser.add_argument("--json", type=Path, help="write all runs to this file")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        side, kind, folder = given.child
+        side, kind, folder, is_net = given.child
         with contextlib.redirect_stdout(sys.stderr):
-            found = child(side, kind, Path(folder))
+            found = child(side, kind, Path(folder), is_net == "1")
         print(json.dumps(found))
         return
     folder = Path(tempfile.mkdtemp(prefix="benchmark-", dir=given.folder))

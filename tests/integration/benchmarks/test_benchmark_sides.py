@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_floor_and_the_models_decide_the_same(tmp_path: Path) -> None:
-    found = measure(tmp_path, contacts=300, repeats=1, seed=7, say=lambda _: None)
+    found = measure(tmp_path, contacts=300, repeats=1, seed=7, is_net=False, say=lambda _: None)
 
     assert set(found["decided"]) == set(KINDS)
     assert all(count > 30 for count in found["decided"].values())
