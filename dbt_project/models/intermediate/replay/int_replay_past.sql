@@ -1,5 +1,5 @@
--- Every time that anybody was asked or answered, for a replay: the same for each one that is played in a playground. Empty
--- where nothing is played.
+-- Every time that anybody was asked or answered, for a replay: the same for each one that is played in a playground.
+-- Empty where nothing is played.
 {%- set is_played = used_values('stg_replay__period', 'starts_on') != [] %}
 with asks as (
 
