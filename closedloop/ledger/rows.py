@@ -23,6 +23,7 @@ EVENT_KINDS = frozenset(
     (
         *("sent", "rejected", "suppressed", "uncertain", "delivered", "bounced"),
         *("opened", "clicked", "viewed", "answered", "unsubscribed", "voided"),
+        *("shown", "dismissed", "complained", "preferred", "resubscribed", "reconciled"),
         *("suppressed_address", "excluded", "exclusion_removed"),
         *("followup_opened", "first_contact", "outcome", "action"),
     )
@@ -76,7 +77,8 @@ def prepare_decisions(evaluation_id: str, rows: Iterable[Row]) -> Prepared:
 
 
 def prepare_messages(rows: Iterable[Row], *, evaluation_id: str | None = None) -> Prepared:
-    """Messages; `payload` may be a dict. Raises BadInput for an unknown kind or state."""
+    """Messages; `payload` may be a dict, `channel` is email where it is missing. Raises BadInput for an unknown kind or
+    state."""
     prepared = []
     for row in rows:
         state = row.get("state") or "pending"
@@ -92,6 +94,7 @@ def prepare_messages(rows: Iterable[Row], *, evaluation_id: str | None = None) -
                 "invitation_id": row.get("invitation_id") or invitation,
                 "payload": to_json(row["payload"]),
                 "sequence": row.get("sequence") or 0,
+                "channel": row.get("channel") or "email",
                 "cooldown_days": row.get("cooldown_days") or 0,
                 "attempts": row.get("attempts") or 0,
                 "state": state,

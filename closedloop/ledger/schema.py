@@ -114,6 +114,8 @@ messages = Table(
     Column("person_key", String(64), index=True),
     Column("kind", String(16), nullable=False),  # invitation, reminder, alert
     Column("sequence", Integer, nullable=False, default=0),
+    # The way on which it reaches the person first: the sender takes 'email' and 'sms', the collector shows the others.
+    Column("channel", String(16), nullable=False, default="email"),
     Column("payload", Text, nullable=False),  # JSON: all that rendering and follow-up need
     Column("planned_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime),  # past this a pending message is suppressed instead of sent
@@ -131,6 +133,8 @@ messages = Table(
     Index("ix_messages_state", "state", "kind", "survey_id", "wave_id", "message_id"),
     # Invitations that were sent so many days ago: reminders look for them.
     Index("ix_messages_when", "state", "kind", "survey_id", "state_at"),
+    # What is open for one contact: the widget and the portal ask at each page.
+    Index("ix_messages_contact", "contact_id", "kind"),
 )
 
 # Everything that happens, in the ledger's own order. Never updated but for export_batch.
@@ -181,6 +185,17 @@ suppressions = Table(
     metadata,
     Column("person_key", String(64), primary_key=True),
     Column("reason", String(32), nullable=False),  # unsubscribed, opted_out, bounced, complained, imported
+    Column("since", UtcTime, nullable=False),
+)
+
+# What a person wishes to get, by survey or for 'all': the newest wish stands, history is in `events`.
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("person_key", String(64), primary_key=True),
+    Column("survey_id", String(64), primary_key=True),  # or 'all'
+    Column("wanted", Boolean, nullable=False),
+    Column("at_most_every_days", Integer),  # of 'all': no invitation sooner than so many days after the last one
     Column("since", UtcTime, nullable=False),
 )
 
@@ -275,6 +290,39 @@ publications = Table(
     Column("published_at", UtcTime, nullable=False),
     Column("export_batch", Integer, index=True),
     sqlite_autoincrement=True,
+)
+
+# What an operator has switched off, such as all sending; a switch that is not here is on.
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("is_on", Boolean, nullable=False),
+    Column("changed_by", String(100), nullable=False),
+    Column("reason", String(200), nullable=False, default=""),
+    Column("changed_at", UtcTime, nullable=False),
+)
+
+# How many messages were handed over in each hour to each recipient domain: the limits of the sender stand on it.
+hand_overs = Table(
+    "hand_overs",
+    metadata,
+    Column("hour", UtcTime, primary_key=True),
+    Column("domain", String(255), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
+# What mail providers reported, as it came; each report once. What we understand of it stands in `events` too.
+provider_events = Table(
+    "provider_events",
+    metadata,
+    Column("provider", String(24), primary_key=True),
+    Column("external_id", String(255), primary_key=True),
+    Column("kind", String(24), nullable=False),  # delivered, bounced, complained, opened, clicked, ..., unknown
+    Column("message_id", String(64)),  # null: of no message of ours
+    Column("payload", Text, nullable=False),  # JSON, raw
+    Column("occurred_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
 )
 
 wave_approvals = Table(

@@ -1,0 +1,86 @@
+"""What all groups of pages share: settings, the ledger with its group commit, links and the forms of a reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from closedloop.clock import Clock
+from closedloop.ledger import Ledger
+from closedloop.links import BadLink, Purpose, read, sign
+from closedloop.phrases import phrases
+from closedloop.settings import Settings
+from ingestion.collector import pages
+from ingestion.collector.commit import GroupCommit
+from ingestion.collector.forms import MAX_BODY, MAX_FIELDS, Fields, fields_of
+from ingestion.collector.metrics import Metrics
+
+T = TypeVar("T")
+
+
+class Shared:
+    """One running collector."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings, self.clock, self.metrics = settings, clock, Metrics()
+        self.base = urlsplit(settings.collector_url).path.rstrip("/")
+        self.ledger: Ledger
+        self.commits: GroupCommit
+
+    def open(self) -> None:
+        """Open the ledger and start to commit."""
+        self.ledger = Ledger.open(self.settings)
+        self.commits = GroupCommit(self.ledger, self.metrics)
+        self.commits.start()
+
+    def close(self) -> None:
+        """Commit what waits, then close the ledger."""
+        self.commits.stop()
+        self.ledger.close()
+
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` once its transaction is on disk."""
+        return await asyncio.wrap_future(self.commits.submit(work))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work`, which only reads; it blocks, so pages call it in a thread."""
+        with self.ledger.read() as conn:
+            return work(conn)
+
+    def invitation_id(self, request: Request, purpose: Purpose) -> str:
+        """Of the token in the request's path. Raises 404 for one that we did not make for this purpose."""
+        try:
+            return read(self.settings.link_secret, request.path_params["token"], purpose)
+        except BadLink:
+            raise HTTPException(404) from None
+
+    def path(self, letter: str, invitation_id: str, purpose: Purpose) -> str:
+        """Where a page of this invitation stands on this server."""
+        return f"{self.base}/{letter}/{sign(self.settings.link_secret, invitation_id, purpose)}"
+
+
+async def posted_fields(request: Request) -> Fields:
+    async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
+        return fields_of(form)
+
+
+def plain_look(request: Request) -> pages.Look:
+    """For a request of which no invitation is known: in the browser's language. The page's script sends the page's own."""
+    accepted = request.headers.get("accept-language", "")
+    return pages.Look(say=phrases(*(part.partition(";")[0] for part in accepted.split(","))))
+
+
+def wants_json(request: Request) -> bool:
+    """The page's script asks so; forms of a browser never do."""
+    return request.headers.get("accept", "").startswith("application/json")
+
+
+def as_json(status: int, content: dict[str, object]) -> JSONResponse:
+    return JSONResponse(content, status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
