@@ -52,6 +52,21 @@ class Settings(BaseSettings):
         default=30, ge=0, description="by itself an alert waits so long for the words that follow a score"
     )
     wave_approval_size: int = Field(default=10_000, ge=1, description="a larger wave waits for approval")
+    smtp_connections: int = Field(default=1, ge=1, le=32, description="connections to the mail server, side by side")
+    max_per_hour: int = Field(default=0, ge=0, description="at most so many surveys go out in an hour; 0: any number")
+    max_per_day: int = Field(default=0, ge=0, description="at most so many surveys on one UTC day; 0: any number")
+    max_per_domain_per_hour: int = Field(
+        default=0, ge=0, description="at most so many surveys in an hour to one recipient domain; 0: any number"
+    )
+    max_per_account_per_day: int = Field(
+        default=0, ge=0, description="at most so many surveys on one UTC day to one customer account; 0: any number"
+    )
+    warm_up_from: dt.date | None = Field(
+        default=None,
+        description="first UTC day (like 2026-12-01) of a new sending address: few mails, doubled each day",
+    )
+    warm_up_first_day: int = Field(default=50, ge=1, description="surveys on the first day of the warm-up")
+    warm_up_days: int = Field(default=14, ge=1, le=60, description="the warm-up ends after so many days")
     flood_factor: float = Field(
         default=5, gt=0, description="a plan with more asks than this times the largest of the last eight is stopped"
     )

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from closedloop.clock import Clock
 from closedloop.errors import Busy, ClosedLoopError
 from closedloop.ledger import Ledger, delivery
 from closedloop.ledger.delivery import Result
+from closedloop.ledger.limits import domain_of
 from closedloop.ledger.rows import chunks
 from closedloop.programme import Survey
 from closedloop.settings import Settings
+from dispatch.journal import Journal, read_flights
 from dispatch.lock import sender_lock
 from dispatch.smtp import MailServerUnavailable, Outcome, SmtpSession
 
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
     from dispatch.rendering import EmailParts
 
 GROUP = 32
-"""Messages under way at once: two commits for each group, and at most so many are uncertain after a crash."""
+"""Messages under way at once: two commits for each group. After the death of a sender one per connection is uncertain, after
+that of its machine at most so many."""
 MAX_LOST = 5
 """After so many lost connections in a row the run ends; what is left stays pending."""
 RECORD_TRIES = 4
@@ -35,6 +40,11 @@ RECORD_TRIES = 4
 PATIENT_TRIES = 3
 """So often a message waits for a copy that is refused for now; then it goes to whom it is for, without that copy."""
 FIRST_RETRY, LAST_RETRY = dt.timedelta(minutes=1), dt.timedelta(hours=1)
+FIRST_RETRY_AFTER = {450: dt.timedelta(minutes=5), 451: dt.timedelta(minutes=5), 452: dt.timedelta(minutes=15)}
+"""Greylisting lets in who comes back after some minutes; a full mailbox or disk takes longer. Each further try waits twice
+as long, an hour at most."""
+BUSY_AFTER = 3
+"""After so many refusals for now in a row, the other mails to a recipient's domain wait too, as long as the last of them."""
 
 Message = Mapping[str, Any]
 Renderer = Callable[..., "EmailParts"]
@@ -43,13 +53,14 @@ Renderer = Callable[..., "EmailParts"]
 @dataclass
 class SendReport:
     """What one run did. `deferred` were not accepted now and will be tried again; `held` wait, by reason, such as business
-    hours. `reminders` were planned just before."""
+    hours. `reminders` were planned, and `reconciled` were uncertain until an event proved that they came, just before."""
 
     sent: int = 0
     rejected: int = 0
     uncertain: int = 0
     deferred: int = 0
     reminders: int = 0
+    reconciled: int = 0
     suppressed: dict[str, int] = field(default_factory=dict)
     held: dict[str, int] = field(default_factory=dict)
     recovered: dict[str, int] = field(default_factory=dict)
@@ -78,26 +89,31 @@ def send_due(
     renderer: Renderer | None = None,
     limit: int | None = None,
     progress: Callable[[SendReport], None] | None = None,
-    connections: int = 1,
+    connections: int | None = None,
     timeout: float = 30.0,
 ) -> SendReport:
     """Send all that is due now, alerts first, at most `limit` messages; `progress` is called after each group.
 
-    First cleans up after a sender that died. `renderer(message, settings=...)` makes the mail; `connections` to the
-    server are used side by side; `timeout` is in seconds per answer. Raises Busy when another sender is at work on
+    First cleans up after a sender that died, by what its journal says. `renderer(message, settings=...)` makes the mail; `connections` to the
+    server (by default as many as the settings say) are used side by side; `timeout` is in seconds per answer. Raises Busy when another sender is at work on
     this home, MailServerUnavailable when the server cannot be used: all results so far are kept, the rest is pending.
     """
     with sender_lock(settings):
         alone = ledger.engine.dialect.name == "sqlite"
         began = clock.now()
         run = _Run(ledger, settings, {survey.id: survey for survey in surveys}, clock, renderer or _render)
-        run.report.recovered = delivery.recover(ledger, now=began, alone=alone)
-        run.sessions = [SmtpSession(settings.smtp_url, timeout=timeout) for _ in range(connections)]
+        journal = settings.home / "sender.journal"
+        run.report.recovered = delivery.recover(ledger, now=began, alone=alone, flights=read_flights(journal))
+        run.journal = Journal(journal, run.owner)
+        run.sessions = [
+            SmtpSession(settings.smtp_url, timeout=timeout) for _ in range(connections or settings.smtp_connections)
+        ]
         try:
             run.send(limit, progress or (lambda _: None))
         finally:
             for session in run.sessions:
                 session.close()
+            run.journal.close()
             run.report.seconds = (clock.now() - began).total_seconds()
         return run.report
 
@@ -113,7 +129,12 @@ class _Run:
         self.owner = uuid.uuid4().hex
         self.report = SendReport()
         self.sessions: list[SmtpSession] = []
+        self.journal: Journal
         self.lost = 0
+        self.refusals: Counter[str] = Counter()
+        """Refusals for now in a row, by recipient domain."""
+        self.busy: dict[str, dt.datetime] = {}
+        """Recipient domains that get nothing more for now, and until when."""
 
     def send(self, limit: int | None, progress: Callable[[SendReport], None]) -> None:
         for wave in delivery.pending_waves(self.ledger):
@@ -145,7 +166,7 @@ class _Run:
 
     def _send_group(self, group: list[dict[str, Any]]) -> None:
         self.sessions[0].connect()  # nothing is marked as handed over as long as no one is there to take it
-        mails = self._render_all(group)
+        mails = self._render_all(self._not_busy(group))
         if not mails:
             return
         ours = set(
@@ -159,6 +180,7 @@ class _Run:
         )
         results, failure = self._transmit([mail for mail in mails if mail.message["message_id"] in ours])
         self._record(results)
+        self.journal.clear()
         if failure is not None:
             raise failure
         if self.lost >= MAX_LOST:
@@ -166,6 +188,25 @@ class _Run:
                 f"the mail server closed the connection {self.lost} times in a row; what is left stays pending\n"
                 "  what to do: look at the mail server's log, then dispatch again"
             )
+
+    def _not_busy(self, group: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The messages of a group but for those to domains that take nothing now, which wait for them."""
+        now = self.clock.now()
+        self.busy = {domain: until for domain, until in self.busy.items() if until > now}
+        if not self.busy:
+            return group
+        waits = {row["message_id"]: until for row in group if (until := self.busy.get(_domain(row)))}
+        self._record([Result(message_id, "pending", DOMAIN_BUSY, until) for message_id, until in waits.items()])
+        return [row for row in group if row["message_id"] not in waits]
+
+    def _note_refusal(self, message: Message, outcome: Outcome, retry_at: dt.datetime | None) -> None:
+        domain = _domain(message)
+        if outcome.state != "pending" or outcome.is_connection_lost or retry_at is None:
+            self.refusals.pop(domain, None)
+            return
+        self.refusals[domain] += 1
+        if self.refusals[domain] >= BUSY_AFTER:
+            self.busy[domain] = retry_at
 
     def _render_all(self, group: list[dict[str, Any]]) -> list[_Mail]:
         """A message that cannot be rendered is rejected with the reason; the others go on. Raises OSError."""
@@ -200,7 +241,11 @@ class _Run:
                 if self.lost >= MAX_LOST:
                     raise MailServerUnavailable("the mail server keeps closing the connection")
                 patient = mail.message["attempts"] < PATIENT_TRIES
-                outcome = session.deliver(mail.sender, mail.recipients, mail.data, wait_for_copies=patient)
+                begin = partial(self.journal.begin, mail.message["message_id"])
+                outcome = session.deliver(
+                    mail.sender, mail.recipients, mail.data, wait_for_copies=patient, before_data=begin
+                )
+                self.journal.end(mail.message["message_id"], outcome)
             except MailServerUnavailable as error:
                 # Not one byte of these was shown to the server.
                 results += [self._result(rest.message, _NOT_TRIED) for rest in mails[number:]]
@@ -217,8 +262,10 @@ class _Run:
     def _result(self, message: Message, outcome: Outcome) -> Result:
         retry_at = None
         if outcome.state == "pending":
-            wait = min(FIRST_RETRY * 2 ** min(message["attempts"], 10), LAST_RETRY)
+            first = FIRST_RETRY_AFTER.get(outcome.code or 0, FIRST_RETRY)
+            wait = min(first * 2 ** min(message["attempts"], 10), LAST_RETRY)
             retry_at = None if outcome is _NOT_TRIED else self.clock.now() + wait
+        self._note_refusal(message, outcome, retry_at)
         return Result(message["message_id"], outcome.state, outcome.reason, retry_at)
 
     def _record(self, results: list[Result]) -> None:
@@ -238,6 +285,7 @@ class _Run:
 
 
 _NOT_TRIED = Outcome("pending", "mail server not available")
+DOMAIN_BUSY = "the recipient's mail server takes nothing for now"
 _INTERRUPTED = Outcome("uncertain", delivery.STOPPED)
 
 
@@ -245,6 +293,10 @@ def _render(message: Message, *, settings: Settings) -> EmailParts:
     from dispatch.rendering import render_alert, render_invitation
 
     return (render_alert if message["kind"] == "alert" else render_invitation)(message, settings=settings)
+
+
+def _domain(message: Message) -> str:
+    return domain_of(message["payload"].get("email") or "")
 
 
 def _in_words(error: Exception) -> str:

@@ -11,7 +11,7 @@ import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -35,6 +35,8 @@ class Outcome:
     state: State
     reason: str | None = None
     is_connection_lost: bool = False
+    code: int | None = None
+    """The server's answer, where it refused."""
 
 
 class SmtpSession:
@@ -59,18 +61,27 @@ class SmtpSession:
                 ) from None
         return self._smtp
 
-    def deliver(self, sender: str, recipients: Sequence[str], data: bytes, *, wait_for_copies: bool = True) -> Outcome:
+    def deliver(
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        data: bytes,
+        *,
+        wait_for_copies: bool = True,
+        before_data: Callable[[], None] = lambda: None,
+    ) -> Outcome:
         """Hand one message over; the first of `recipients` is whom it is for, the rest are copies.
 
         A copy that is refused for good does not stop the message; nor does one that is refused for now, unless
-        `wait_for_copies`. `data` has CRLF line ends. Raises MailServerUnavailable when there is no connection to begin
+        `wait_for_copies`. `data` has CRLF line ends. `before_data` is called when the server waits for the data and has seen
+        none of it. Raises MailServerUnavailable when there is no connection to begin
         with, or the server refuses the session.
         """
         smtp = self.connect()
         try:
             outcome = self._envelope(smtp, sender, recipients, wait_for_copies)
             if outcome is None:
-                return self._data(smtp, data)
+                return self._data(smtp, data, before_data)
         except (OSError, smtplib.SMTPException) as error:
             self.drop()
             return Outcome("pending", f"connection lost before the data ({_why(error)})", is_connection_lost=True)
@@ -110,13 +121,14 @@ class SmtpSession:
                 return self._refused(code, "recipient")
         return None
 
-    def _data(self, smtp: smtplib.SMTP, data: bytes) -> Outcome:
+    def _data(self, smtp: smtplib.SMTP, data: bytes, before_data: Callable[[], None]) -> Outcome:
         smtp.putcmd("data")
         code, _ = smtp.getreply()
         if code != 354:
             outcome = self._refused(code, "data")
             self._reset(smtp)
             return outcome
+        before_data()
         # Failing here raises to `deliver`: without the closing dot a server must not accept (RFC 5321, 4.1.1.4).
         smtp.send(_transparent(data))
         try:
@@ -150,7 +162,7 @@ class SmtpSession:
         if code < 0:
             self.drop()
             return Outcome("pending", f"unreadable answer at {phase}", is_connection_lost=True)
-        return Outcome("pending", f"{code} at {phase}")
+        return Outcome("pending", f"{code} at {phase}", code=code)
 
     def _reset(self, smtp: smtplib.SMTP) -> None:
         if self._smtp is None:

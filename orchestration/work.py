@@ -17,6 +17,7 @@ from closedloop.ledger import Ledger
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
+from closedloop.ledger.reconcile import reconcile as by_evidence
 from closedloop.ledger.reminders import plan_reminders
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
@@ -25,6 +26,7 @@ from orchestration.publish import mend_link, publish, withdraw_planned
 from orchestration.seal import seal_publication
 
 if TYPE_CHECKING:
+    from closedloop.ledger.reconcile import Reconciled
     from dispatch.followup import FollowUpReport
     from dispatch.sender import SendReport
     from ingestion.sources.crm import CrmReport
@@ -182,17 +184,39 @@ def seal(settings: Settings, publication_id: str | None = None, *, now: dt.datet
 
 
 def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] | None = None) -> SendReport:
-    """Send what is due: invitations that were sealed, reminders (planned here), and alerts."""
+    """Send what is due: invitations that were sealed, reminders (planned here), and alerts. First what is uncertain is
+    looked at once more: an open or an answer may have proved it since."""
     from dispatch.sender import send_due
 
     surveys = load_surveys(settings.surveys)
     with Ledger.open(settings) as ledger:
+        resolved = by_evidence(ledger, now=clock.now())
         reminders = plan_reminders(ledger, surveys, now=clock.now())
         if reminders:  # since the last publication nobody withdrew them
             withdraw_planned(settings, ledger, now=clock.now())
         report = send_due(ledger, settings, surveys, clock=clock, progress=progress)
         report.reminders = reminders
+        report.reconciled = resolved.sent_by_events
         return report
+
+
+def turn_sending(settings: Settings, *, on: bool, by: str, reason: str = "", now: dt.datetime) -> bool:
+    """Switch all sending on or off; a run under way stops before its next group. Returns whether that changed anything."""
+    from closedloop.ledger.switches import SENDING, turn
+
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        return turn(ledger, SENDING, on=on, by=by, reason=reason, now=now)
+
+
+def reconcile(settings: Settings, *, log: Path | None = None, complete: bool = False, now: dt.datetime) -> Reconciled:
+    """Resolve uncertain messages by our own events, and by the mail server's log where one is given."""
+    from dispatch.serverlog import read_log
+
+    settings.ensure_home()
+    evidence = read_log(log, complete=complete, now=now) if log else None
+    with Ledger.open(settings) as ledger:
+        return by_evidence(ledger, log=evidence, now=now)
 
 
 def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:

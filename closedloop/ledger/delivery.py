@@ -2,7 +2,7 @@
 
 pending -> claimed -> handed -> sent | rejected | uncertain, or back to pending when proven not accepted.
 A message is 'handed' on disk before the mail server sees its data: a sender that dies in between leaves 'handed', and
-that becomes 'uncertain', never a second mail.
+that becomes 'uncertain', never a second mail, unless the sender's own notes prove that the server never saw it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from closedloop.errors import BadInput
 from closedloop.ledger.books import WaveBooks, alert_books, books, reminder_books, total
 from closedloop.ledger.checks import ANSWERED, OUTSIDE_HOURS, Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
+from closedloop.ledger.limits import ACCOUNT, DAILY, DOMAIN, HOURLY, WARM_UP, Limits
 from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
 from closedloop.ledger.rows import Row, chunks
 from closedloop.ledger.schema import answers, messages, suppressions, wave_approvals
+from closedloop.ledger.switches import SENDING, SWITCHED_OFF, is_on
 from closedloop.programme import Rule, Survey
 from closedloop.settings import Settings
 
 __all__ = [
     "Claim",
+    "Flights",
     "Result",
     "Wave",
     "WaveBooks",
@@ -34,6 +37,7 @@ __all__ = [
     "approve_wave",
     "books",
     "claim",
+    "count_pending",
     "hand_over",
     "pending_waves",
     "record_results",
@@ -45,6 +49,8 @@ __all__ = [
 
 LEASE = dt.timedelta(minutes=10)
 BATCH = 500
+BY_SENDER = ("email", "sms")
+"""Channels on which the sender reaches people; on the others the collector shows what is asked."""
 STOPPED = "the sender stopped between hand-over and answer"
 
 
@@ -83,12 +89,22 @@ class Result:
     retry_at: dt.datetime | None = None
 
 
+@dataclass(frozen=True)
+class Flights:
+    """What a sender noted of its hand-overs: whose data the server began to see, and what ended how."""
+
+    owner: str
+    begun: set[str]
+    ended: Mapping[str, Result]
+
+
 def pending_waves(ledger: Ledger) -> Iterator[Wave]:
     """The waves that hold pending messages, alerts first; one short read each."""
     after: Wave | None = None
     key = (messages.c.kind, messages.c.survey_id, messages.c.wave_id)
     while True:
-        found = select(*key).where(messages.c.state == "pending").order_by(*key).limit(1)
+        ours = (messages.c.state == "pending") & messages.c.channel.in_(BY_SENDER)
+        found = select(*key).where(ours).order_by(*key).limit(1)
         if after is not None:
             found = found.where(tuple_(*key) > (after.kind, after.survey_id, after.wave_id))
         with ledger.read() as conn:
@@ -97,6 +113,13 @@ def pending_waves(ledger: Ledger) -> Iterator[Wave]:
             return
         after = Wave(*row)
         yield after
+
+
+def count_pending(ledger: Ledger) -> int:
+    """Messages that wait for the sender, due or not."""
+    with ledger.read() as conn:
+        ours = (messages.c.state == "pending") & messages.c.channel.in_(BY_SENDER) & visible()
+        return conn.execute(select(func.count()).where(ours)).scalar_one()
 
 
 def claim(
@@ -115,26 +138,35 @@ def claim(
 
     All rules of hand-over are looked at in this transaction (`checks`). Alerts are about us and our customers'
     answers: only the allow-list applies to them. What comes outside the business hours of its recipient is due again
-    when they open. Go on with `after=claim.last` until that is None.
+    when they open, what is over a limit (`limits`) when there is room. Nothing is taken while sending is switched off. Go
+    on with `after=claim.last` until that is None.
     """
     result = Claim()
     with ledger.write() as conn:
         serialise(conn, "claim")  # two senders must not each take a message of the same person
-        hold = hold_wave(conn, wave.kind, wave.survey_id, wave.wave_id, surveys, settings)
+        limits = Limits.load(conn, settings, now)
+        full = limits.of_all() if wave.kind != "alert" else None
+        hold = SWITCHED_OFF if not is_on(conn, SENDING) else full[0] if full else None
+        hold = hold or hold_wave(conn, wave.kind, wave.survey_id, wave.wave_id, surveys, settings)
         if not after:
-            asleep = (messages.c.state_reason == OUTSIDE_HOURS) & ~_is_due(now)
-            result.hold(OUTSIDE_HOURS, conn.execute(select(func.count()).where(_of(wave), asleep)).scalar_one())
+            waiting = select(messages.c.state_reason, func.count()).where(
+                _of(wave), messages.c.state_reason.in_(_WAITS), ~_is_due(now)
+            )
+            for reason, count in conn.execute(waiting.group_by(messages.c.state_reason)):
+                result.hold(reason, count)
         due = _of(wave) & _is_due(now) & (messages.c.message_id > after)
         if hold:
-            if not after:
+            if not after or full:  # a limit may be reached in the middle of a wave
                 result.hold(hold, conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one())
             due &= ~_unexpired(now)
         found = select(messages).where(due).order_by(messages.c.message_id).limit(limit)
         taken = conn.execute(found.with_for_update(skip_locked=True)).mappings()
         rows = [{**row, "payload": json.loads(row["payload"])} for row in taken]
         result.last = rows[-1]["message_id"] if len(rows) == limit else None
-        _judge(conn, rows, surveys, settings, now, result)
+        limits.load_accounts(conn, rows)
+        _judge(conn, rows, surveys, settings, now, limits, result)
         if result.messages:
+            limits.save(conn)
             conn.execute(
                 _CLAIM, [{"id": row["message_id"], "owner": owner, "until": now + lease} for row in result.messages]
             )
@@ -147,6 +179,7 @@ def _judge(
     surveys: Mapping[str, Survey],
     settings: Settings,
     now: dt.datetime,
+    limits: Limits,
     result: Claim,
 ) -> None:
     checks = Checks.load(conn, rows, surveys, now)
@@ -164,8 +197,13 @@ def _judge(
         elif (opens := checks.opens_at(row)) != now:
             result.hold(OUTSIDE_HOURS)
             asleep.append({"id": row["message_id"], "why": OUTSIDE_HOURS, "next": opens})
+        elif over := limits.refuse(row):
+            reason, until = over
+            result.hold(reason)
+            asleep.append({"id": row["message_id"], "why": reason, "next": until})
         else:
             checks.took(row)
+            limits.take(row)
             result.messages.append(row)
     suppress_messages(conn, closed, now=now)
     if noted:
@@ -175,6 +213,7 @@ def _judge(
 
 
 NOT_LIVE = "live sending is off"
+_WAITS = (OUTSIDE_HOURS, HOURLY, DAILY, WARM_UP, DOMAIN, ACCOUNT)
 
 
 def recipients(payload: Mapping[str, Any]) -> list[str]:
@@ -194,10 +233,14 @@ def hand_over(
     """Mark claimed messages 'handed', on disk, before the mail server sees them. Returns those that still are ours.
 
     Whoever unsubscribed since the claim gets nothing, and whoever answered gets no reminder: with a slow mail server that
-    can be minutes. Such messages are closed, and counted in `suppressed` by reason.
+    can be minutes. Such messages are closed, and counted in `suppressed` by reason. Nothing is handed over, and all given
+    back, once sending is switched off.
     """
     with ledger.write() as conn:
         held = (messages.c.state == "claimed") & (messages.c.lease_owner == owner) & (messages.c.lease_until > now)
+        if not is_on(conn, SENDING):
+            conn.execute(update(messages).where(held).values(**_FREE, state_reason=SWITCHED_OFF))
+            return []
         rows = conn.execute(
             select(*ABOUT, messages.c.person_key).where(messages.c.message_id.in_(message_ids), held).with_for_update()
         ).mappings()
@@ -240,10 +283,7 @@ def record_results(ledger: Ledger, results: Iterable[Result], *, owner: str, now
                 .with_for_update()
             ).mappings()
             found = [(row, by_id[row["message_id"]]) for row in rows]
-            back = [{"id": r.message_id, "why": r.reason, "next": r.retry_at} for _, r in found if r.state == "pending"]
-            settle(conn, [(row, r.state, r.reason) for row, r in found if r.state != "pending"], at=now, now=now)
-            if back:
-                conn.execute(_BACK, back)
+            _write(conn, found, now)
         for _, result in found:
             counts[result.state] = counts.get(result.state, 0) + 1
     return counts
@@ -256,23 +296,49 @@ def release(ledger: Ledger, *, owner: str) -> int:
         return conn.execute(update(messages).where(mine).values(**_FREE)).rowcount
 
 
-def recover(ledger: Ledger, *, now: dt.datetime, alone: bool) -> dict[str, int]:
-    """Clean up after senders that died: claimed becomes pending, handed becomes uncertain. Returns counts of both.
+def recover(ledger: Ledger, *, now: dt.datetime, alone: bool, flights: Flights | None = None) -> dict[str, int]:
+    """Clean up after senders that died: claimed becomes pending, handed becomes uncertain. Returns counts by state.
 
-    `alone`: no other sender can be at work, so every lease is dead; otherwise only those that have run out.
+    `alone`: no other sender can be at work, so every lease is dead; otherwise only those that have run out. `flights` is what
+    a dead sender of this machine noted: what the server never saw is pending, and what is known to have ended has ended so.
     """
     dead = messages.c.lease_until.is_not(None) if alone else messages.c.lease_until <= now
+    if flights is not None:
+        dead |= messages.c.lease_owner == flights.owner  # the home's lock is ours, so that sender is no more
     with ledger.write() as conn:
         claimed = (messages.c.state == "claimed") & dead
         freed = conn.execute(update(messages).where(claimed).values(**_FREE)).rowcount
-    lost = 0
+    counts = {"pending": freed, "uncertain": 0}
     while True:
         with ledger.write() as conn:
-            handed = select(*ABOUT).where(messages.c.state == "handed", dead).limit(BATCH).with_for_update()
-            rows = conn.execute(handed).mappings().all()
-            lost += settle(conn, [(row, "uncertain", STOPPED) for row in rows], at=now, now=now)
+            handed = select(*ABOUT, messages.c.lease_owner).where(messages.c.state == "handed", dead)
+            rows = conn.execute(handed.limit(BATCH).with_for_update()).mappings().all()
+            results = [(row, _left_behind(row, flights)) for row in rows]
+            _write(conn, results, now)
+        for _, result in results:
+            counts[result.state] = counts.get(result.state, 0) + 1
         if len(rows) < BATCH:
-            return {"pending": freed, "uncertain": lost}
+            return counts
+
+
+def _left_behind(row: Row, flights: Flights | None) -> Result:
+    """What is known of a message whose sender died."""
+    key = row["message_id"]
+    if flights is None or row["lease_owner"] != flights.owner:
+        return Result(key, "uncertain", STOPPED)
+    if key in flights.ended:
+        return flights.ended[key]
+    if key in flights.begun:
+        return Result(key, "uncertain", STOPPED)
+    return Result(key, "pending", "the sender stopped before the server saw it")
+
+
+def _write(conn: Connection, results: Sequence[tuple[Row, Result]], now: dt.datetime) -> None:
+    """Put messages into the state in which they ended, or back to pending."""
+    back = [{"id": r.message_id, "why": r.reason, "next": r.retry_at} for _, r in results if r.state == "pending"]
+    settle(conn, [(row, r.state, r.reason) for row, r in results if r.state != "pending"], at=now, now=now)
+    if back:
+        conn.execute(_BACK, back)
 
 
 def approve_wave(ledger: Ledger, wave_id: str, *, by: str, now: dt.datetime) -> None:
@@ -294,6 +360,7 @@ def _of(wave: Wave) -> ColumnElement[bool]:
         & (messages.c.kind == wave.kind)
         & (messages.c.survey_id == wave.survey_id)
         & (messages.c.wave_id == wave.wave_id)
+        & messages.c.channel.in_(BY_SENDER)
         & visible()
     )
 

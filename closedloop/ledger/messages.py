@@ -19,6 +19,7 @@ ABOUT = (
     messages.c.account_id,
     messages.c.kind,
     messages.c.sequence,
+    messages.c.channel,
 )
 """Who and what a message is about, without its payload."""
 
@@ -46,10 +47,7 @@ def settle(conn: Connection, rows: Iterable[tuple[Row, str, str | None]], *, at:
     )
     add_events(
         conn,
-        [
-            event(state, row, at=at, now=now, message_kind=row["kind"], **({"reason": why} if why else {}))
-            for row, state, why in ended
-        ],
+        [event(state, row, at=at, now=now, message_kind=row["kind"], **_said(row, why)) for row, state, why in ended],
     )
     for row, state, why in ended:
         if row["kind"] == "alert" and state in _ACTION_STATE:
@@ -85,6 +83,12 @@ _SETTLE = (
         next_attempt_at=None,
     )
 )
+
+
+def _said(row: Row, why: str | None) -> dict[str, str]:
+    """What an event says beyond the usual: why, and the channel where it is not mail."""
+    channel = row.get("channel") or "email"
+    return ({"reason": why} if why else {}) | ({} if channel == "email" else {"channel": channel})
 
 
 def _short(reason: str | None) -> str | None:

@@ -4,28 +4,33 @@
     and `replay/` over the decisions that some rule looks at (`past_of`).
 #}
 
-{# What became of each invitation mail; reminders and alerts have their own. #}
+{#
+    What became of each invitation; reminders and alerts have their own. `channel` is where it reached the person, if not by
+    mail. What the mail server proved never to have taken (`reconciled`) is pending again.
+#}
 {% macro message_events_of(events) %}
     select
         seq,
-        kind,
+        case when kind = 'reconciled' then 'pending' else kind end as kind,
         invitation_id,
-        occurred_at
+        occurred_at,
+        {{ json_text('payload', "'$.channel'") }} as channel
     from {{ events }}
-    where kind in ('sent', 'rejected', 'suppressed', 'uncertain', 'delivered', 'bounced')
+    where kind in ('sent', 'rejected', 'suppressed', 'uncertain', 'reconciled', 'delivered', 'bounced')
         and coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') = 'invitation'
 {% endmacro %}
 
 {# Where the books put each invitation (the last of the sender's verdicts), and when each stage was first reached. #}
 {% macro mail_states_of(message_events) %}
-    {%- set is_verdict = "case when kind in ('sent', 'rejected', 'suppressed', 'uncertain') then " %}
+    {%- set is_verdict = "case when kind in ('sent', 'rejected', 'suppressed', 'uncertain', 'pending') then " %}
     select
         invitation_id,
         {{ latest(is_verdict ~ 'kind end', is_verdict ~ 'seq end') }} as verdict,
         min(case when kind = 'sent' then occurred_at end) as sent_at,
         min(case when kind = 'uncertain' then occurred_at end) as uncertain_at,
         min(case when kind = 'delivered' then occurred_at end) as delivered_at,
-        min(case when kind = 'bounced' then occurred_at end) as bounced_at
+        min(case when kind = 'bounced' then occurred_at end) as bounced_at,
+        max(channel) as channel
     from {{ message_events }}
     group by invitation_id
 {% endmacro %}
@@ -40,7 +45,7 @@
         decisions.person_key,
         decisions.survey_id,
         decisions.wave_id,
-        'email' as channel,
+        coalesce(states.channel, 'email') as channel,
 
         decisions.trigger_event,
         decisions.trigger_record_id,
@@ -203,7 +208,7 @@
 
 {# Kinds of events that `past_of` reads. #}
 {% macro kinds_of_past() -%}
-    ('sent', 'rejected', 'suppressed', 'uncertain', 'delivered', 'clicked', 'answered', 'voided')
+    ('sent', 'rejected', 'suppressed', 'uncertain', 'reconciled', 'delivered', 'clicked', 'answered', 'voided')
 {%- endmacro %}
 
 {#
@@ -282,7 +287,7 @@
         from (
             {{ message_events_of(events) }}
         ) as message_events
-        where kind in ('sent', 'rejected', 'suppressed', 'uncertain')
+        where kind in ('sent', 'rejected', 'suppressed', 'uncertain', 'pending')
 
     ),
 

@@ -16,8 +16,10 @@ from orchestration.cli.front import Context, Time, as_json, cli, lines, show
 def dispatch(context: Context, as_json: bool) -> None:
     """Send what is due: sealed invitations, reminders, alerts."""
     from orchestration import work
+    from orchestration.cli.sending import progress_of
 
-    report = dataclasses.asdict(work.dispatch(context.settings, clock=context.clock))
+    with progress_of(context.settings, is_shown=not as_json) as progress:
+        report = dataclasses.asdict(work.dispatch(context.settings, clock=context.clock, progress=progress))
     show(report, as_json, lines(report))
 
 

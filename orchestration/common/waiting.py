@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 
 from closedloop.ledger import Ledger
+from closedloop.ledger.delivery import BY_SENDER
 from closedloop.ledger.followups import due_followups, unwarned
 from closedloop.ledger.messages import visible
 from closedloop.ledger.reminders import due_reminders
 from closedloop.ledger.schema import events, messages, publications, wave_approvals
+from closedloop.ledger.switches import SENDING, is_on
 from closedloop.programme import Survey
 from dispatch.followup import LATE_HOURS, WARN_HOURS
 
@@ -37,9 +39,11 @@ def name_of(parts: Iterable[object]) -> str:
 
 def messages_to_send(ledger: Ledger, *, now: dt.datetime, approval_size: int) -> Waiting | None:
     """Messages that the sender would take now: due, sealed, not in a wave that waits for approval; and hand-overs whose
-    sender died. None when there are none."""
+    sender died. None when there are none, or sending is switched off."""
     due = and_(
-        messages.c.state == "pending", or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= now)
+        messages.c.state == "pending",
+        messages.c.channel.in_(BY_SENDER),
+        or_(messages.c.next_attempt_at.is_(None), messages.c.next_attempt_at <= now),
     )
     left_behind = and_(messages.c.state.in_(("claimed", "handed")), messages.c.lease_until < now)
     # Approval is about asking: an alert on an answer to the wave's first part goes out at once.
@@ -47,7 +51,7 @@ def messages_to_send(ledger: Ledger, *, now: dt.datetime, approval_size: int) ->
     wanted = (or_(due, left_behind), visible(), may_go)
     with ledger.read() as conn:
         count = conn.execute(select(func.count()).where(*wanted)).scalar_one()
-        if not count:
+        if not count or not is_on(conn, SENDING):
             return None
         parts = conn.execute(
             select(

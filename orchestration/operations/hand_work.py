@@ -224,6 +224,63 @@ def tidy_lake(context: OpExecutionContext, platform: ResourceParam[Platform]) ->
     context.log.info(", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in done.items()))
 
 
+class Switch(Config):
+    """All sending, on or off."""
+
+    on: bool = Field(default=False, description="Off: nothing is handed to any mail server; everything stays pending.")
+    by: str = Field(description="Who decides.")
+    why: str = Field(default="", description="Kept in the ledger.")
+
+
+@op(retry_policy=RETRIES)
+def turn_sending(context: OpExecutionContext, config: Switch, platform: ResourceParam[Platform]) -> None:
+    """Switch all sending on or off."""
+    from orchestration import work
+
+    with failures_told_apart():
+        changed = work.turn_sending(
+            platform.settings, on=config.on, by=config.by, reason=config.why, now=platform.now()
+        )
+    context.log.info(f"sending is {'on' if config.on else 'off'}{'' if changed else ' already'}")
+
+
+class Evidence(Config):
+    """What proves that a message came, or did not."""
+
+    log: str = Field(
+        default="", description="Path of the mail server's log (Postfix, or lines of JSON). Empty: our events."
+    )
+    complete: bool = Field(default=False, description="The log has every message between its first line and its last.")
+
+
+@op(retry_policy=RETRIES)
+def reconcile_messages(context: OpExecutionContext, config: Evidence, platform: ResourceParam[Platform]) -> None:
+    """Resolve messages of which nobody knows whether they came, as far as there is evidence."""
+    from orchestration import work
+
+    with failures_told_apart():
+        found = work.reconcile(
+            platform.settings,
+            log=Path(config.log) if config.log else None,
+            complete=config.complete,
+            now=platform.now(),
+        )
+    context.log.info(
+        f"sent: {found.sent_by_events + found.sent_by_log:,}, never accepted: {found.not_accepted:,}, "
+        f"still uncertain: {found.uncertain:,}"
+    )
+
+
+@job(description="The switch that stops all mail at once, and lets it go again.")
+def sending_job() -> None:
+    turn_sending()
+
+
+@job(description="Resolve messages of which nobody knows whether they came: by events, or the mail server's log.")
+def reconcile_job() -> None:
+    reconcile_messages()
+
+
 @job(description="Put a contact or an account on the exclusion list, or take it off.")
 def exclusions_job() -> None:
     change_exclusions()
@@ -281,6 +338,8 @@ JOBS = [
     outcome_job,
     void_answer_job,
     approve_wave_job,
+    sending_job,
+    reconcile_job,
     survey_test_send_job,
     explain_contact_job,
     notify_operator_job,

@@ -24,7 +24,7 @@ from closedloop.ledger.schema import events, messages
 from closedloop.settings import Settings
 from dispatch import sender
 from dispatch.lock import sender_lock
-from dispatch.sender import SendReport, send_due
+from dispatch.sender import DOMAIN_BUSY, SendReport, send_due
 from dispatch.smtp import MailServerUnavailable
 
 SURVEYS = (survey(),)
@@ -119,15 +119,41 @@ def test_what_each_failure_means(ledger: Ledger, settings, server: MailServer, c
     assert books(ledger)[0].balanced
 
 
-def test_waiting_grows_from_try_to_try(ledger: Ledger, settings, server: MailServer, clock):
+@pytest.mark.parametrize(
+    ("fault", "minutes"),
+    [
+        ("mail-451", [5, 10, 20, 40]),
+        ("rcpt-450", [5, 10, 20, 40]),
+        ("content-452", [15, 30, 60, 60]),
+        ("closing", [1, 2, 4, 8]),
+    ],
+)
+def test_waiting_grows_from_try_to_try(ledger: Ledger, settings, server: MailServer, clock, fault, minutes):
     [ann] = plan(ledger, [candidate("ann")])
-    server.fail("ann@customer.example", "rcpt-450", times=4)
+    server.fail("ann@customer.example", fault, times=4)
     waits = []
     for day in range(4):
         late = Clock(clock.offset + day * dt.timedelta(days=1))
         _send(ledger, settings, late)
         waits.append(round((_row(ledger, ann).next_attempt_at - late.now()).total_seconds() / 60))
-    assert waits == [1, 2, 4, 8]
+    assert waits == minutes
+
+
+def test_a_domain_that_takes_nothing_for_now_is_left_alone_and_others_go_on(
+    ledger: Ledger, settings, server: MailServer, clock
+):
+    busy = [candidate(f"busy{number}", email=f"busy{number}@full.example") for number in range(80)]
+    ids = plan(ledger, [*busy, candidate("ann")])
+    for number in range(80):
+        server.fail(f"busy{number}@full.example", "rcpt-450")
+    report = _send(ledger, settings, clock)
+    assert (report.sent, report.deferred) == (1, 80)
+    tried = [row for row in ids if _row(ledger, row).attempts]
+    assert len(tried) <= 2 * 32, "what was under way when the third was refused, and no more"
+    waiting = [row for row in map(lambda one: _row(ledger, one), ids) if row.state_reason == DOMAIN_BUSY]
+    assert len(waiting) >= 16
+    assert {round((row.next_attempt_at - clock.now()).total_seconds() / 60) for row in waiting} == {5}
+    assert books(ledger)[0].balanced
 
 
 def test_a_mail_that_cannot_be_rendered_is_rejected_and_the_others_go(ledger: Ledger, settings, server, clock):
