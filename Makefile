@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint bench lock examples clean
+.PHONY: help demo up test test-fast lint bench chaos lock examples clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ lint: .venv/ready-dev    ## style and the direction of imports
 
 bench: .venv/ready-dev   ## eligibility against a hand-written query; ARGS="--contacts 1000000 --repeats 3"
 	@$(BIN)/python -m benchmarks.eligibility $(ARGS)
+
+chaos: .venv/ready-dev   ## the sender killed 500 times over 10,000 messages, against a mail server of every fault
+	@$(BIN)/python tests/support/sender_chaos.py $(ARGS)
 
 lock: .venv/ready-dev    ## pins and hashes anew, from requirements/*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.lock

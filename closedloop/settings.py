@@ -48,6 +48,15 @@ class Settings(BaseSettings):
     sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
     secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
+    mail_provider: Literal["", "ses", "postmark", "sendgrid"] = Field(
+        default="", description="mails carry what this provider returns with its reports (docs/events.md)"
+    )
+    ses_topic_arn: str = Field(default="", description="SNS topic whose notifications /webhooks/ses takes")
+    postmark_credentials: str = Field(default="", description="user:password that /webhooks/postmark asks for")
+    sendgrid_public_key: str = Field(default="", description="verification key of /webhooks/sendgrid (base64)")
+    bounce_mailbox: str = Field(
+        default="", description="where bounces arrive: maildir:///path or imaps://user:password@host/INBOX"
+    )
     alert_grace_seconds: int = Field(
         default=30, ge=0, description="by itself an alert waits so long for the words that follow a score"
     )

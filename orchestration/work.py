@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from closedloop.ledger.reconcile import Reconciled
     from dispatch.followup import FollowUpReport
     from dispatch.sender import SendReport
+    from ingestion.sources.bounces import BounceReport
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
     from ingestion.sources.suppressions import SuppressionReport
@@ -65,6 +66,21 @@ def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> Res
     settings.ensure_home()
     with Lake.open(settings) as lake:
         return read(lake, file, now=now)
+
+
+def ingest_bounces(settings: Settings, *, now: dt.datetime) -> BounceReport:
+    """Read the mailbox of bounces: hard ones and complaints suppress their addresses. Raises BadInput when none is set."""
+    from ingestion.sources.bounces import ingest_bounces as read
+
+    if not settings.bounce_mailbox:
+        raise BadInput(
+            "no mailbox of bounces is set",
+            field="CLOSEDLOOP_BOUNCE_MAILBOX",
+            remedy="write maildir:///path or imaps://user:password@host/INBOX",
+        )
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        return read(ledger, settings.bounce_mailbox, now=now)
 
 
 def import_suppressions(

@@ -60,15 +60,19 @@
     left join {{ states }} as states on states.invitation_id = decisions.candidate_id
 {% endmacro %}
 
-{# Raw hits of each invitation's links: people and mail scanners alike. #}
+{#
+    Raw hits of each invitation's links: people and machines alike. A mail program that fetches the pictures of every mail
+    (`machine`) opens nothing. A click that a mail provider reports is a hit of ours already.
+#}
 {% macro hits_of(events) %}
     select
         invitation_id,
 
         count(distinct case when not is_hidden then clicked_score end) as distinct_score_links,
         cast(sum(case when is_hidden then 1 else 0 end) as bigint) as hidden_link_hits,
+        cast(sum(case when kind = 'opened' and is_machine then 1 else 0 end) as bigint) as machine_opens,
 
-        min(case when kind = 'opened' then occurred_at end) as opened_at,
+        min(case when kind = 'opened' and not is_machine then occurred_at end) as opened_at,
         min(case when kind in ('clicked', 'viewed') and not is_hidden then occurred_at end) as clicked_at,
         min(case when kind = 'unsubscribed' then occurred_at end) as unsubscribed_at
     from (
@@ -77,10 +81,14 @@
             invitation_id,
             occurred_at,
             case when kind = 'clicked' then {{ json_text('payload', "'$.score'") }} end as clicked_score,
-            kind = 'clicked' and {{ safe_boolean(json_text('payload', "'$.hidden'")) }} as is_hidden
+            kind = 'clicked' and {{ safe_boolean(json_text('payload', "'$.hidden'")) }} as is_hidden,
+            {{ safe_boolean(json_text('payload', "'$.machine'")) }} as is_machine,
+            {{ json_text('payload', "'$.provider'") }} as provider
         from {{ events }}
         where kind in ('opened', 'clicked', 'viewed', 'unsubscribed')
+            and coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') <> 'alert'
     ) as parsed
+    where kind = 'opened' or provider is null
     group by invitation_id
 {% endmacro %}
 

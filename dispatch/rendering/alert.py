@@ -9,7 +9,7 @@ from typing import Any
 from closedloop.clock import parse_time
 from closedloop.programme import band_of
 from closedloop.settings import Settings
-from dispatch.rendering.headers import address, one_line, text_header
+from dispatch.rendering.headers import address, identity_headers, one_line, text_header
 from dispatch.rendering.headers import mailbox as named
 from dispatch.rendering.layout import TEMPLATES, payload_of
 from dispatch.rendering.parts import EmailParts
@@ -73,6 +73,7 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
             "X-Auto-Response-Suppress": "All",
             "Importance": "high",
             "X-Closedloop-Kind": "alert",
+            **identity_headers(settings.mail_provider, str(message["message_id"])),
         },
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
@@ -78,3 +79,13 @@ def _refusal(field: str) -> BadInput:
         field=field,
         remedy="remove it in the CRM or in the survey",
     )
+
+
+def identity_headers(provider: str, message_id: str) -> dict[str, str]:
+    """What lets reports about a mail name it: our own header, and the one that the provider returns with its reports."""
+    own = {"X-Closedloop-Id": message_id}
+    if provider == "postmark":
+        return own | {"X-PM-Metadata-closedloop-id": message_id}
+    if provider == "sendgrid":
+        return own | {"X-SMTPAPI": json.dumps({"unique_args": {"closedloop_id": message_id}})}
+    return own

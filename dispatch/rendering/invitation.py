@@ -13,7 +13,7 @@ from closedloop.phrases import phrases
 from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
-from dispatch.rendering.headers import MAX_NAME, address, mailbox, text_header
+from dispatch.rendering.headers import MAX_NAME, address, identity_headers, mailbox, text_header
 from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot
 from dispatch.rendering.parts import EmailParts
 
@@ -92,6 +92,7 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
             else f"<{message['survey_id']}.surveys.{domain}>",
             "Feedback-ID": f"{message['survey_id']}:{message['kind']}:closedloop",
             "X-Closedloop-Kind": str(message["kind"]),
+            **identity_headers(settings.mail_provider, str(message["message_id"])),
         },
     )
 

@@ -28,17 +28,22 @@ from ingestion.collector.operation import Operation
 from ingestion.collector.shared import Shared, as_json, plain_look, wants_json
 from ingestion.collector.subscription import Subscriptions
 from ingestion.collector.survey import SurveyPages
+from ingestion.collector.webhooks import Fetch
+from ingestion.collector.webhooks.pages import Webhooks
 
 log = logging.getLogger("closedloop.collector")
 
 REFUSALS = (400, 404, 405, 410, 413, 500, 503)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None) -> Starlette:
-    """The application; it opens the ledger when it starts and commits what waits when it stops."""
+def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch | None = None) -> Starlette:
+    """The application; it opens the ledger when it starts and commits what waits when it stops.
+
+    `fetch` brings the certificates of a mail provider from the web.
+    """
     shared = Shared(settings, clock or settings.clock())
     refusals = _Refusals(shared)
-    groups = (SurveyPages(shared), Subscriptions(shared), Operation(shared))
+    groups = (SurveyPages(shared), Subscriptions(shared), Webhooks(shared, fetch), Operation(shared))
 
     async def show_preview(request: Request) -> Response:
         return await preview.show(shared, request, request.path_params["survey"])

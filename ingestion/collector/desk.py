@@ -13,6 +13,7 @@ from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
 from closedloop.ledger.schema import suppressions
 from closedloop.programme import stored_survey
+from ingestion.collector.agents import agent_of
 from ingestion.collector.forms import Answers, Posted, fields_with, read_answers
 
 Now = Callable[[], dt.datetime]
@@ -38,13 +39,19 @@ def visit(
     score: int | None = None,
     hidden: bool = False,
     head: bool = False,
+    user_agent: str = "",
 ) -> Callable[[Connection], Invitation | None]:
-    """Keep a raw hit, and nothing else; None when there is no such invitation."""
+    """Keep a raw hit, and nothing else; None when there is no such invitation. Of the program only its kind is kept."""
+    agent, is_machine = agent_of(user_agent)
 
     def work(conn: Connection) -> Invitation | None:
         found = ledger_answers.invitation(conn, invitation_id)
         if found is not None:
-            details: dict[str, Any] = {"method": "HEAD"} if head else {}
+            details: dict[str, Any] = {"agent": agent}
+            if head:
+                details["method"] = "HEAD"
+            if is_machine:
+                details["machine"] = True
             ledger_answers.record_hit(
                 conn, invitation_id, kind, at=at, now=now(), score=score, hidden=hidden, details=details
             )

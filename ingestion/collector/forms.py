@@ -16,6 +16,8 @@ from closedloop.errors import ClosedLoopError
 from closedloop.programme.content import SurveyQuestion, questions_for
 
 MAX_BODY = 32 * 1024
+MAX_BATCH = 4 * 1024 * 1024
+"""A mail provider reports many messages at once."""
 MAX_COMMENT = 5_000
 MAX_TEXT = 2_000
 MAX_FIELDS = 700
@@ -149,7 +151,7 @@ def _clean(text: str) -> str:
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a request body over MAX_BODY bytes, declared or streamed."""
+    """ASGI middleware: 413 for a request body over MAX_BODY bytes (MAX_BATCH for webhooks), declared or streamed."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -158,13 +160,13 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, limit = 0, MAX_BATCH if "/webhooks/" in scope["path"] else MAX_BODY
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if received > limit:
                 raise HTTPException(413)
             return message
 

@@ -58,7 +58,16 @@ class SurveyPages:
         kind = "clicked" if score is not None or hidden else "viewed"
         head = request.method == "HEAD"
         found = await self._shared.commit(
-            desk.visit(invitation_id, kind, at=at, now=self._shared.clock.now, score=score, hidden=hidden, head=head)
+            desk.visit(
+                invitation_id,
+                kind,
+                at=at,
+                now=self._shared.clock.now,
+                score=score,
+                hidden=hidden,
+                head=head,
+                user_agent=request.headers.get("user-agent", ""),
+            )
         )
         if found is None:
             raise HTTPException(404)
@@ -135,7 +144,16 @@ class SurveyPages:
             invitation_id = self._shared.invitation_id(request, Purpose.OPEN)
             at = self._shared.clock.now()
             if (
-                await self._shared.commit(desk.visit(invitation_id, "opened", at=at, now=self._shared.clock.now))
+                await self._shared.commit(
+                    desk.visit(
+                        invitation_id,
+                        "opened",
+                        at=at,
+                        now=self._shared.clock.now,
+                        head=request.method == "HEAD",
+                        user_agent=request.headers.get("user-agent", ""),
+                    )
+                )
                 is not None
             ):
                 self._shared.metrics.count("closedloop_collector_hits_total", kind="opened")

@@ -40,6 +40,20 @@ def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bo
         sys.exit(BadInput.exit_code)
 
 
+@ingest.command("bounces")
+@as_json
+@click.pass_obj
+def ingest_bounces(context: Context, as_json: bool) -> None:
+    """Read bounces and complaints from the mailbox that CLOSEDLOOP_BOUNCE_MAILBOX names.
+
+    A hard bounce or a complaint suppresses the address. What is read is marked as seen.
+    """
+    from orchestration import work
+
+    report = dataclasses.asdict(work.ingest_bounces(context.settings, now=context.clock.now()))
+    show(report, as_json, lines(report))
+
+
 @ingest.command("responses")
 @click.argument("file", type=click.Path(path_type=Path))
 @as_json

@@ -15,7 +15,7 @@ MART_COLUMNS: dict[str, str] = {
     "max_age_days priority target_nps target_response_rate target_half_width definition_hash first_known_at",
     "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "
     "trigger_record_id owner_id_at_planning planned_at sent_at delivered_at opened_at clicked_at responded_at completed_at "
-    "unsubscribed_at bounced_at score category delivery_state status",
+    "unsubscribed_at bounced_at machine_opens score category delivery_state status",
     "fct_responses": "response_id invitation_id survey_id survey_type contact_id account_id score category channel "
     "trigger_event trigger_record_id comment answers submitted_at owner_id_at_response owner_id_current person_key "
     "is_imported attributes tier region industry plan segment hours_to_response",
@@ -32,6 +32,8 @@ MART_COLUMNS: dict[str, str] = {
     "detractors nps nps_low nps_high respondents nps_respondents is_reportable",
     "rpt_nps_change": "survey_type survey_id period_grain period_start previous_period_start responses previous_responses "
     "nps previous_nps change z p_value is_significant verdict",
+    "rpt_nps_by_judgement": "survey_type survey_id period_grain period_start judgement responses promoters passives detractors "
+    "nps nps_low nps_high",
     "rpt_survey_funnel": "survey_id survey_type channel period_grain period_start planned sent rejected suppressed uncertain "
     "delivered opened clicked responded completed unsubscribed bounced response_rate open_rate click_rate completion_rate "
     "target_response_rate",

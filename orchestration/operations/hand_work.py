@@ -271,6 +271,22 @@ def reconcile_messages(context: OpExecutionContext, config: Evidence, platform: 
     )
 
 
+@op(retry_policy=RETRIES)
+def read_bounces(context: OpExecutionContext, platform: ResourceParam[Platform]) -> None:
+    """Read the mailbox of bounces."""
+    from orchestration import work
+
+    with failures_told_apart():
+        report = work.ingest_bounces(platform.settings, now=platform.now())
+    found = ", ".join(f"{kind}: {count:,}" for kind, count in sorted(report.found.items())) or "nothing new"
+    context.log.info(f"read {report.read:,}, {found}, not about our mails: {report.not_ours:,}")
+
+
+@job(description="Read the mailbox of bounces: hard ones and complaints suppress their addresses.")
+def ingest_bounces_job() -> None:
+    read_bounces()
+
+
 @job(description="The switch that stops all mail at once, and lets it go again.")
 def sending_job() -> None:
     turn_sending()
@@ -340,6 +356,7 @@ JOBS = [
     approve_wave_job,
     sending_job,
     reconcile_job,
+    ingest_bounces_job,
     survey_test_send_job,
     explain_contact_job,
     notify_operator_job,

@@ -38,7 +38,7 @@ from orchestration.reports import unfollowed
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
-TIDY = "tidy_lake_job"
+TIDY, BOUNCES = "tidy_lake_job", "ingest_bounces_job"
 
 
 @sensor(
@@ -217,5 +217,18 @@ def nightly_upkeep(context: ScheduleEvaluationContext, platform: ResourceParam[P
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%d}")
 
 
+@schedule(
+    job_name=BOUNCES,
+    cron_schedule="*/10 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every ten minutes the mailbox of bounces is read, where CLOSEDLOOP_BOUNCE_MAILBOX names one.",
+)
+def bounces(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    if not platform.settings.bounce_mailbox:
+        return SkipReason("no mailbox of bounces is set")
+    return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
+
+
 SENSORS = [due_messages, unhappy_answers, sla_about_to_break, silence, run_failed]
-SCHEDULES = [hourly_dispatch, hourly_follow_up, nightly_upkeep]
+SCHEDULES = [hourly_dispatch, hourly_follow_up, bounces, nightly_upkeep]

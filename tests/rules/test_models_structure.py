@@ -31,6 +31,7 @@ MARTS = {
     "survey_withdrawals",
     "rpt_nps",
     "rpt_nps_change",
+    "rpt_nps_by_judgement",
     "rpt_survey_funnel",
     "rpt_closed_loop",
     "rpt_goals",

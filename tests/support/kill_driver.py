@@ -1,7 +1,7 @@
 """Runs senders that die: reads lines of JSON, forks a sender for each, and tells how it ended.
 
 {"home", "smtp_url", "offset", "commit": n, "when": "before"|"after"} kills itself (SIGKILL) around the n-th commit;
-without "commit" it runs until someone else kills it. Answers: {"pid"} at the start, {"status", "commits"} at the end.
+without "commit" it runs until someone else kills it. "group" and "connections" are the sender's, 2 and 1 by default. Answers: {"pid"} at the start, {"status", "commits"} at the end.
 The imports happen once, so that a hundred deaths take seconds.
 """
 
@@ -24,11 +24,12 @@ from closedloop.clock import Clock
 from closedloop.ledger import Ledger
 from closedloop.settings import Settings
 from dispatch import sender
+from dispatch.smtp import MailServerUnavailable
 
 
 def run(order: dict) -> None:
     settings = Settings(home=Path(order["home"]), smtp_url=order["smtp_url"], _env_file=None)
-    sender.GROUP = 2  # more boundaries with few messages
+    sender.GROUP = order.get("group", 2)  # more boundaries with few messages
     count = 0
     write = Ledger.write
 
@@ -46,7 +47,8 @@ def run(order: dict) -> None:
 
     Ledger.write = dying_write
     with Ledger.open(settings) as ledger:
-        sender.send_due(ledger, settings, [survey()], clock=Clock(dt.timedelta(seconds=order["offset"])), timeout=1.0)
+        clock, connections = Clock(dt.timedelta(seconds=order["offset"])), order.get("connections", 1)
+        sender.send_due(ledger, settings, [survey()], clock=clock, timeout=1.0, connections=connections)
 
 
 for line in sys.stdin:
@@ -57,6 +59,8 @@ for line in sys.stdin:
         try:
             run(order)
             code = 0
+        except MailServerUnavailable:  # the server has closed on us too often, or let us not in: a later run goes on
+            code = 3
         finally:
             os._exit(code)
     print(json.dumps({"pid": pid}), flush=True)

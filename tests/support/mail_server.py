@@ -39,6 +39,8 @@ class MailServer:
         self.messages: dict[str, bytes] = {}
         self.envelopes: list[tuple[str, tuple[str, ...]]] = []
         self.connections = 0
+        self.lost_replies = 0
+        """Messages whose data came completely and that never got a readable answer in time."""
         self.on: Callable[[str, str], None] = lambda phase, address: None
         self.pause = pause
         self._faults: dict[str, list[str]] = {}
@@ -154,6 +156,8 @@ class _Conversation:
             body.append(line[1:] if line.startswith(b".") else line)
         self.server.on("body", first)
         time.sleep(self.server.pause)
+        if self.fault in ("cut-unaccepted", "cut-accepted", "garbage", "slow"):
+            self.server.lost_replies += 1
         if self.fault == "cut-unaccepted":
             raise _Cut
         if self.fault.startswith("content-"):

@@ -6,19 +6,16 @@ message is uncertain only where the death fell between its hand-over and its res
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from ledger_world import candidate, plan
 from mail_server import MailServer
+from sender_driver import KILLED, Driver
 from sqlalchemy import select
 
 from closedloop.clock import Clock
@@ -28,44 +25,9 @@ from closedloop.ledger.books import books
 from closedloop.ledger.schema import messages
 from closedloop.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[3]
-KILLED = -signal.SIGKILL
 MESSAGES = 6
 
 pytestmark = pytest.mark.slow
-
-
-class Driver:
-    """Starts senders in processes of their own, forked from one that has imported all."""
-
-    def __init__(self) -> None:
-        self.home: dict[str, object] = {}
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "support" / "kill_driver.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-
-    def start(self, **how: object) -> int:
-        self.process.stdin.write(json.dumps({**self.home, **how}) + "\n")
-        self.process.stdin.flush()
-        return self._read()["pid"]
-
-    def end(self) -> int:
-        return self._read()["status"]
-
-    def run(self, **how: object) -> int:
-        self.start(**how)
-        return self.end()
-
-    def _read(self) -> dict:
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(10)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ answered as (
         -- Clicks of a mail that a scanner went through (it followed a hidden link) tell nothing about the person.
         case when hits.hidden_link_hits > 0 then null else hits.clicked_at end as hit_clicked_at,
         hits.opened_at as hit_opened_at,
+        coalesce(hits.machine_opens, 0) as machine_opens,
         hits.unsubscribed_at
     from invitations
     left join hits on hits.invitation_id = invitations.invitation_id
@@ -94,6 +95,7 @@ stages as (
         unsubscribed_at,
         bounced_at,
 
+        machine_opens,
         score
     from delivered
 

@@ -42,6 +42,7 @@ invitations as (
         staged.completed_at,
         staged.unsubscribed_at,
         staged.bounced_at,
+        staged.machine_opens,
 
         staged.score,
         {{ nps_category('staged.score') }} as category,
