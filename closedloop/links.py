@@ -25,6 +25,7 @@ class Purpose(StrEnum):
     SURVEY = "survey"
     UNSUBSCRIBE = "unsubscribe"
     OPEN = "open"
+    WIDGET = "widget"
 
 
 class BadLink(Exception):

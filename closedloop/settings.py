@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
     secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
+    widget_secret: str = Field(
+        default="", description="signs who a visitor of an application or portal is; empty: no widget (docs/in-app.md)"
+    )
+    widget_origins: list[str] = Field(
+        default=[], description="origins of pages that may hold the widget, like https://app.example.com (JSON list)"
+    )
     mail_provider: Literal["", "ses", "postmark", "sendgrid"] = Field(
         default="", description="mails carry what this provider returns with its reports (docs/events.md)"
     )
@@ -103,6 +109,15 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like https://host[:port]")
         return value.rstrip("/")
+
+    @field_validator("widget_origins")
+    @classmethod
+    def _origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
+                raise ValueError("must be origins such as https://app.example.com, without a path")
+        return value
 
     @field_validator("sender_address", "operator_address")
     @classmethod

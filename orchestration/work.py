@@ -19,6 +19,7 @@ from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
 from closedloop.ledger.reminders import plan_reminders
+from closedloop.ledger.showing import close_expired
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
     from ingestion.sources.suppressions import SuppressionReport
+    from ingestion.sources.tools import Asked
     from orchestration.gates import CheckOutcome
 
 Progress = Callable[[str], None]
@@ -66,6 +68,20 @@ def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> Res
     settings.ensure_home()
     with Lake.open(settings) as lake:
         return read(lake, file, now=now)
+
+
+def ingest_tool(settings: Settings, tool: str, file: Path, *, asked: Asked, now: dt.datetime) -> ResponseReport:
+    """Read answers as another tool exports them; `line` in quarantine is the number of the record, the header counted."""
+    import tempfile
+
+    from ingestion.sources.responses import ingest_responses as read
+    from ingestion.sources.tools import convert
+
+    settings.ensure_home()
+    with tempfile.TemporaryDirectory() as folder, Lake.open(settings) as lake:
+        converted = Path(folder) / file.name
+        convert(tool, file, converted, asked)
+        return read(lake, converted, now=now)
 
 
 def ingest_bounces(settings: Settings, *, now: dt.datetime) -> BounceReport:
@@ -207,6 +223,7 @@ def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] 
     surveys = load_surveys(settings.surveys)
     with Ledger.open(settings) as ledger:
         resolved = by_evidence(ledger, now=clock.now())
+        close_expired(ledger, now=clock.now())
         reminders = plan_reminders(ledger, surveys, now=clock.now())
         if reminders:  # since the last publication nobody withdrew them
             withdraw_planned(settings, ledger, now=clock.now())

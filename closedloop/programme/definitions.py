@@ -265,8 +265,8 @@ class Survey(Part):
     sample: Sample | None = None
     """Asks only a part of the audience. Default: everyone."""
 
-    channels: tuple[Literal["email"], ...] = ("email",)
-    """How people are asked."""
+    channels: tuple[Literal["email", "in_app", "portal"], ...] = ("email",)
+    """Where people are asked; the first place that reaches them counts, and a mail goes out only with `email`."""
     email: Email = Email()
     """The invitation's subject and sender."""
     reminders: Reminders = Reminders()
@@ -352,6 +352,12 @@ class Survey(Part):
                 "the scope is 'family', but the survey has none",
                 *("cooldown", "scope"),
                 remedy="add `family`, or take the scope 'global' or 'survey'",
+            )
+        if self.reminders.after_days and "email" not in self.channels:
+            raise Fault(
+                "reminders are mails, and the survey sends none",
+                *("reminders", "after_days"),
+                remedy="add `email` to `channels`, or take the reminders out",
             )
         if self.reminders.after_days and self.reminders.after_days[-1] >= self.link_valid_days:
             raise Fault(

@@ -74,7 +74,9 @@
 
         min(case when kind = 'opened' and not is_machine then occurred_at end) as opened_at,
         min(case when kind in ('clicked', 'viewed') and not is_hidden then occurred_at end) as clicked_at,
-        min(case when kind = 'unsubscribed' then occurred_at end) as unsubscribed_at
+        min(case when kind = 'unsubscribed' then occurred_at end) as unsubscribed_at,
+        min(case when kind = 'shown' then occurred_at end) as shown_at,
+        min(case when kind = 'dismissed' then occurred_at end) as dismissed_at
     from (
         select
             kind,
@@ -85,7 +87,7 @@
             {{ safe_boolean(json_text('payload', "'$.machine'")) }} as is_machine,
             {{ json_text('payload', "'$.provider'") }} as provider
         from {{ events }}
-        where kind in ('opened', 'clicked', 'viewed', 'unsubscribed')
+        where kind in ('opened', 'clicked', 'viewed', 'unsubscribed', 'shown', 'dismissed')
             and coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') <> 'alert'
     ) as parsed
     where kind = 'opened' or provider is null

@@ -30,10 +30,11 @@ from ingestion.collector.subscription import Subscriptions
 from ingestion.collector.survey import SurveyPages
 from ingestion.collector.webhooks import Fetch
 from ingestion.collector.webhooks.pages import Webhooks
+from ingestion.collector.widget import Widget
 
 log = logging.getLogger("closedloop.collector")
 
-REFUSALS = (400, 404, 405, 410, 413, 500, 503)
+REFUSALS = (400, 403, 404, 405, 410, 413, 500, 503)
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch | None = None) -> Starlette:
@@ -43,7 +44,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
     """
     shared = Shared(settings, clock or settings.clock())
     refusals = _Refusals(shared)
-    groups = (SurveyPages(shared), Subscriptions(shared), Webhooks(shared, fetch), Operation(shared))
+    groups = (SurveyPages(shared), Subscriptions(shared), Webhooks(shared, fetch), Widget(shared), Operation(shared))
 
     async def show_preview(request: Request) -> Response:
         return await preview.show(shared, request, request.path_params["survey"])

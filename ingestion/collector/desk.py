@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from closedloop.ledger import answers as ledger_answers
+from closedloop.ledger import showing
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
 from closedloop.ledger.schema import suppressions
 from closedloop.programme import stored_survey
@@ -60,8 +61,10 @@ def visit(
     return work
 
 
-def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> Callable[[Connection], Heard | None]:
-    """Record an answer; None when there is no such invitation. The work raises BadField, before it writes, for answers that
+def answer(
+    invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now, channel: str = "email"
+) -> Callable[[Connection], Heard | None]:
+    """Record an answer, in the portal also as done on the customer's timeline; None when there is no such invitation. The work raises BadField, before it writes, for answers that
     the survey does not have.
     """
 
@@ -77,12 +80,14 @@ def answer(invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now) -> 
             posted.score,
             comment=posted.comment,
             answers=_answers(found, posted),
-            channel="email",
+            channel=channel,
             judged=posted.judged,
             visible_ms=posted.visible_ms,
             at=at,
             now=now(),
         )
+        if channel == "portal" and recorded.counted:
+            showing.note_completion(conn, invitation_id, recorded.answer.score, now=now())
         too_late = not recorded.counted and is_settled(recorded.answer, at)
         return Heard(found, recorded.answer, too_late)
 

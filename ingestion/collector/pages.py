@@ -149,6 +149,12 @@ def thanks_page(look: Look, *, score: int, change: str, preview: Preview | None 
     return _render("thanks.html", look, view, 200)
 
 
+def widget_page(look: Look, *, base: str, context: str, mode: str, language: str = "") -> HTMLResponse:
+    """A page that holds the widget (`mode` panel) or the portal's card, as a company's own page would."""
+    view = {"base": base, "context": context, "mode": mode, "language": language, "is_preview": look.survey is not None}
+    return _render("widget.html", look, view, 200, connects=True)
+
+
 def settled_page(look: Look, answer: Answer, status: int) -> HTMLResponse:
     """The answer stands: kindly, with what it is."""
     words = look.say("settled.words", score=answer.score, moment=look.moment(answer.submitted_at))
@@ -194,7 +200,10 @@ def _shown(question: SurveyQuestion, look: Look, fields: Fields) -> dict[str, An
     }
 
 
-def _render(template: str, look: Look, view: dict[str, Any], status: int, script: str = "") -> HTMLResponse:
+def _render(
+    template: str, look: Look, view: dict[str, Any], status: int, script: str = "", *, connects: bool = False
+) -> HTMLResponse:
+    connects = connects or bool(script)
     nonce = secrets.token_urlsafe(16)
     html = TEMPLATES.get_template(template).render(
         look=look, say=look.say, nonce=nonce, style=STYLE, script=script, **view
@@ -202,8 +211,8 @@ def _render(template: str, look: Look, view: dict[str, Any], status: int, script
     policy = {
         "default-src": "'none'",
         "style-src": f"'nonce-{nonce}'",
-        "script-src": f"'nonce-{nonce}'" if script else "'none'",
-        "connect-src": "'self'" if script else "'none'",
+        "script-src": f"'nonce-{nonce}'" if connects else "'none'",
+        "connect-src": "'self'" if connects else "'none'",
         "img-src": look.logo_origin or "'none'",
         "form-action": "'self'",
         "base-uri": "'none'",

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,16 +57,36 @@ def ingest_bounces(context: Context, as_json: bool) -> None:
 
 @ingest.command("responses")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "tool", help="The tool that exported FILE: delighted, formbricks, qualtrics, ... Default: our CSV."
+)
+@click.option("--survey", help="The survey's name here. Default: the tool's.")
+@click.option(
+    "--survey-type", type=click.Choice(["relationship", "transactional"]), default="relationship", show_default=True
+)
+@click.option("--question", help="Id or column of the question that is the score.")
+@click.option("--comment", help="Id or column of the question that is the comment.")
+@click.option("--scale", help="Scale of the score where the tool does not tell, such as 1-7.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Of times without an offset.")
+@click.option("--details", type=click.Path(path_type=Path), help="The tool's description of the survey (JSON).")
 @as_json
 @click.pass_obj
-def ingest_responses(context: Context, file: Path, as_json: bool) -> None:
-    """Read answers of another tool from FILE (CSV).
+def ingest_responses(context: Context, file: Path, tool: str | None, as_json: bool, **said: Any) -> None:
+    """Read answers of another tool from FILE.
 
-    Rows that cannot be answers wait in quarantine, the rest is loaded.
+    FILE is a CSV in the columns of docs/response-import.md, or with --from what a tool exports. Rows that cannot be answers
+    wait in quarantine, the rest is loaded.
     """
+    from ingestion.sources.tools.rows import asked_of
     from orchestration import work
 
-    report = work.ingest_responses(context.settings, file, now=context.clock.now())
+    now = context.clock.now()
+    if tool is None:
+        if named := [name for name, value in said.items() if value not in (None, "relationship", "UTC")]:
+            raise BadInput("says something about another tool's file", field=named[0], remedy="add --from TOOL")
+        report = work.ingest_responses(context.settings, file, now=now)
+    else:
+        report = work.ingest_tool(context.settings, tool, file, asked=asked_of(**said), now=now)
     counts = {name: value for name, value in report.as_dict().items() if name != "warnings"}
     show(report.as_dict(), as_json, lines(counts))
     complain("warning", report.warnings)

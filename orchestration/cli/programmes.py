@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from closedloop.errors import BadInput
 from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
 from orchestration.expectation import SEGMENTS
 
@@ -243,3 +244,24 @@ def what_if(
         progress=say,
     )
     show(found, as_json, planning_words.what_if_as_text(found))
+
+
+@cli.group()
+def widget() -> None:
+    """The survey in your own application and in the customers' portal."""
+
+
+@widget.command("context")
+@click.argument("contact_id")
+@click.option(
+    "--minutes", default=60, show_default=True, type=click.IntRange(1, 60 * 24 * 30), help="Good for so long."
+)
+@click.pass_obj
+def widget_context(context: Context, contact_id: str, minutes: int) -> None:
+    """Sign who a visitor is, to try the widget out; your own server makes these for each of your pages."""
+    from closedloop.contexts import make_context
+
+    if not context.settings.widget_secret:
+        raise BadInput("no secret is set", field="CLOSEDLOOP_WIDGET_SECRET", remedy="set it to a long random text")
+    expires = context.clock.now() + dt.timedelta(minutes=minutes)
+    click.echo(make_context(context.settings.widget_secret, contact_id, expires=expires))

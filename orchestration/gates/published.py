@@ -15,7 +15,7 @@ MART_COLUMNS: dict[str, str] = {
     "max_age_days priority target_nps target_response_rate target_half_width definition_hash first_known_at",
     "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "
     "trigger_record_id owner_id_at_planning planned_at sent_at delivered_at opened_at clicked_at responded_at completed_at "
-    "unsubscribed_at bounced_at machine_opens score category delivery_state status",
+    "unsubscribed_at bounced_at shown_at dismissed_at machine_opens score category delivery_state status",
     "fct_responses": "response_id invitation_id survey_id survey_type contact_id account_id score category channel "
     "trigger_event trigger_record_id comment answers submitted_at owner_id_at_response owner_id_current person_key "
     "is_imported attributes tier region industry plan segment hours_to_response",

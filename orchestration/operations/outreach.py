@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dagster import (
     AssetExecutionContext,
@@ -82,7 +82,20 @@ def detractor_followups(context: AssetExecutionContext, platform: ResourceParam[
 class ResponseFile(Config):
     """The file to read."""
 
-    file: str = Field(description="Path of a CSV file with answers that another tool collected.")
+    file: str = Field(description="Path of a file with answers that another tool collected.")
+    tool: str = Field(
+        default="",
+        description="delighted, formbricks, qualtrics, surveymonkey, typeform or wootric. Empty: a CSV in our own columns.",
+    )
+    survey: str = Field(default="", description="The survey's name here. Empty: the tool's.")
+    survey_type: Literal["relationship", "transactional"] = Field(
+        default="relationship", description="Of a tool's file."
+    )
+    question: str = Field(default="", description="Id or column of the question that is the score.")
+    comment: str = Field(default="", description="Id or column of the question that is the comment.")
+    scale: str = Field(default="", description="Scale of the score where the tool does not tell, such as 1-7.")
+    time_zone: str = Field(default="UTC", description="Of times without an offset.")
+    details: str = Field(default="", description="Path of the tool's description of the survey (JSON).")
 
 
 @asset(
@@ -98,11 +111,20 @@ class ResponseFile(Config):
 def imported_responses(
     context: AssetExecutionContext, config: ResponseFile, platform: ResourceParam[Platform]
 ) -> MaterializeResult:
+    from ingestion.sources.tools.rows import asked_of
     from orchestration import work
 
     began = time.monotonic()
     with failures_told_apart():
-        report = work.ingest_responses(platform.settings, Path(config.file), now=platform.now())
+        if config.tool:
+            said = {name: getattr(config, name) or None for name in ("survey", "question", "comment", "scale")}
+            details = Path(config.details) if config.details else None
+            asked = asked_of(survey_type=config.survey_type, time_zone=config.time_zone, details=details, **said)
+            report = work.ingest_tool(
+                platform.settings, config.tool, Path(config.file), asked=asked, now=platform.now()
+            )
+        else:
+            report = work.ingest_responses(platform.settings, Path(config.file), now=platform.now())
     for warning in report.warnings:
         context.log.warning(str(warning))
     if report.new_in_quarantine:

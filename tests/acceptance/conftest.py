@@ -7,13 +7,16 @@ import hashlib
 import shutil
 import smtplib
 import socket
-import threading
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-import uvicorn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from serving import serving
 
 from closedloop.identity import person_key
 from closedloop.ledger.answers import Answer, invitation
@@ -48,19 +51,6 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
-
-
-@contextmanager
-def serving(app, sock: socket.socket) -> Iterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    yield
-    server.should_exit = True
-    thread.join(10)
 
 
 class Stage:

@@ -41,7 +41,9 @@ answered as (
         case when hits.hidden_link_hits > 0 then null else hits.clicked_at end as hit_clicked_at,
         hits.opened_at as hit_opened_at,
         coalesce(hits.machine_opens, 0) as machine_opens,
-        hits.unsubscribed_at
+        hits.unsubscribed_at,
+        hits.shown_at,
+        hits.dismissed_at
     from invitations
     left join hits on hits.invitation_id = invitations.invitation_id
     left join answers on answers.invitation_id = invitations.invitation_id
@@ -94,6 +96,8 @@ stages as (
         completed_at,
         unsubscribed_at,
         bounced_at,
+        shown_at,
+        dismissed_at,
 
         machine_opens,
         score

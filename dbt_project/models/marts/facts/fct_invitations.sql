@@ -42,6 +42,8 @@ invitations as (
         staged.completed_at,
         staged.unsubscribed_at,
         staged.bounced_at,
+        staged.shown_at,
+        staged.dismissed_at,
         staged.machine_opens,
 
         staged.score,
