@@ -30,9 +30,11 @@ from dispatch.smtp import MailServerUnavailable, Outcome, SmtpSession
 if TYPE_CHECKING:
     from dispatch.rendering import EmailParts
 
-GROUP = 32
+GROUP = 128
 """Messages under way at once: two commits for each group. After the death of a sender one per connection is uncertain, after
 that of its machine at most so many."""
+CLAIM = 2 * GROUP
+"""Messages taken from the ledger at a time: each one's payload is parsed, and in memory."""
 MAX_LOST = 5
 """After so many lost connections in a row the run ends; what is left stays pending."""
 RECORD_TRIES = 4
@@ -140,7 +142,7 @@ class _Run:
         for wave in delivery.pending_waves(self.ledger):
             after: str | None = ""
             while after is not None:
-                room = delivery.BATCH if limit is None else min(delivery.BATCH, limit - self.report.handled)
+                room = CLAIM if limit is None else min(CLAIM, limit - self.report.handled)
                 if room <= 0:
                     return
                 claimed = delivery.claim(
@@ -237,6 +239,9 @@ class _Run:
     def _transmit_by(self, session: SmtpSession, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         results: list[Result] = []
         for number, mail in enumerate(mails):
+            if until := self.busy.get(_domain(mail.message)):  # since this group was marked
+                results.append(Result(mail.message["message_id"], "pending", DOMAIN_BUSY, until))
+                continue
             try:
                 if self.lost >= MAX_LOST:
                     raise MailServerUnavailable("the mail server keeps closing the connection")

@@ -79,7 +79,10 @@ class SmtpSession:
         """
         smtp = self.connect()
         try:
-            outcome = self._envelope(smtp, sender, recipients, wait_for_copies)
+            if len(recipients) == 1 and smtp.has_extn("pipelining"):
+                outcome = self._envelope_at_once(smtp, sender, recipients[0])
+            else:
+                outcome = self._envelope(smtp, sender, recipients, wait_for_copies)
             if outcome is None:
                 return self._data(smtp, data, before_data)
         except (OSError, smtplib.SMTPException) as error:
@@ -108,7 +111,7 @@ class SmtpSession:
     def _envelope(
         self, smtp: smtplib.SMTP, sender: str, recipients: Sequence[str], wait_for_copies: bool
     ) -> Outcome | None:
-        """MAIL and RCPT; None when the server is ready for the data."""
+        """MAIL, RCPT and DATA; None when the server waits for the data."""
         code, _ = smtp.mail(sender)
         if code != 250:
             return self._refused(code, "sender")
@@ -119,15 +122,29 @@ class SmtpSession:
             server_ends = code == 421 or code < 0
             if number == 0 or server_ends or (code < 500 and wait_for_copies):
                 return self._refused(code, "recipient")
-        return None
-
-    def _data(self, smtp: smtplib.SMTP, data: bytes, before_data: Callable[[], None]) -> Outcome:
         smtp.putcmd("data")
         code, _ = smtp.getreply()
-        if code != 354:
-            outcome = self._refused(code, "data")
-            self._reset(smtp)
-            return outcome
+        return None if code == 354 else self._refused(code, "data")
+
+    def _envelope_at_once(self, smtp: smtplib.SMTP, sender: str, recipient: str) -> Outcome | None:
+        """The same in one go (PIPELINING, RFC 2920), for one recipient: two waits less for each message."""
+        if not (_IN_BRACKETS.fullmatch(sender) and _IN_BRACKETS.fullmatch(recipient)):
+            raise ValueError("an address that would end its own command")
+        smtp.send(f"mail FROM:<{sender}>\r\nrcpt TO:<{recipient}>\r\ndata\r\n".encode("ascii"))
+        refusal: Outcome | None = None
+        for phase, fine in (("sender", (250,)), ("recipient", (250, 251, 252)), ("data", (354,))):
+            code, _ = smtp.getreply()
+            if code in fine:
+                continue
+            refusal = refusal or self._refused(code, phase)
+            if self._smtp is None:
+                return refusal
+        if refusal is not None and code == 354:
+            self.drop()  # it waits for data all the same: without the closing dot it must not accept
+        return refusal
+
+    def _data(self, smtp: smtplib.SMTP, data: bytes, before_data: Callable[[], None]) -> Outcome:
+        """The data, for which the server waits."""
         before_data()
         # Failing here raises to `deliver`: without the closing dot a server must not accept (RFC 5321, 4.1.1.4).
         smtp.send(_transparent(data))
@@ -208,12 +225,14 @@ def _port(where: SplitResult) -> int:
     return where.port or (465 if where.scheme == "smtps" else 25)
 
 
+_IN_BRACKETS = re.compile(r"[^<>\s\x00-\x1f\x7f]*")
 _LINE_START_DOT = re.compile(rb"(?m)^\.")
 
 
 def _transparent(data: bytes) -> bytes:
     """The data as the wire wants it: lines that begin with a dot get another, and it ends with a line end."""
-    data = _LINE_START_DOT.sub(b"..", data)
+    if data.startswith(b".") or b"\n." in data:  # hardly ever; looking is a twentieth of replacing
+        data = _LINE_START_DOT.sub(b"..", data)
     return data if data.endswith(b"\r\n") else data + b"\r\n"
 
 

@@ -34,11 +34,12 @@ class MailServer:
     """`fail(address, fault, times)` makes the next messages to an address fail; `on(phase, action)` is called at each
     'mail', 'rcpt', 'data' (before 354), 'body' (received, not yet taken), 'taken' (before the answer), 'answered'."""
 
-    def __init__(self, pause: float = 0.0) -> None:
+    def __init__(self, pause: float = 0.0, *, pipelining: bool = False) -> None:
         self.accepted: Counter[str] = Counter()
         self.messages: dict[str, bytes] = {}
         self.envelopes: list[tuple[str, tuple[str, ...]]] = []
         self.connections = 0
+        self.pipelining = pipelining
         self.lost_replies = 0
         """Messages whose data came completely and that never got a readable answer in time."""
         self.on: Callable[[str, str], None] = lambda phase, address: None
@@ -83,7 +84,7 @@ class _Conversation:
     def __init__(self, server: MailServer, connection: socket.socket) -> None:
         self.server, self.connection = server, connection
         self.lines = connection.makefile("rb")
-        self.sender, self.recipients, self.fault = "", [], ""
+        self.sender, self.recipients, self.fault, self.has_begun = "", [], "", False
 
     def say(self, text: str) -> None:
         self.connection.sendall(text.encode() + b"\r\n")
@@ -100,7 +101,7 @@ class _Conversation:
             command = self.line().decode().strip()
             verb = command[:4].upper()
             if verb == "EHLO":
-                self.say("250 test server")
+                self.say("250-test server\r\n250 PIPELINING" if self.server.pipelining else "250 test server")
             elif verb == "MAIL":
                 self.mail(re.search(r"<(.*?)>", command)[1])
             elif verb == "RCPT":
@@ -114,7 +115,7 @@ class _Conversation:
                 self.say("250 as you like")
 
     def mail(self, sender: str) -> None:
-        self.sender, self.recipients, self.fault = sender, [], ""
+        self.sender, self.recipients, self.fault, self.has_begun = sender, [], "", False
         self.server.on("mail", sender)
         # The fault of a message shows at MAIL for the first address that has such a one waiting.
         for address, waiting in self.server._faults.items():
@@ -127,20 +128,24 @@ class _Conversation:
                     raise _Cut(address)
                 self.say(f"{fault[-3:]} not now")
                 return
+        self.has_begun = True
         self.say("250 ok")
 
     def rcpt(self, address: str) -> None:
+        if not self.has_begun:
+            return self.say("503 who writes?")
         self.server.on("rcpt", address)
         waiting = self.server._faults.get(address)
         fault = waiting.pop(0) if waiting else ""
         if fault.startswith("rcpt-"):
-            self.say(f"{fault[-3:]} no")
-            return
+            return self.say(f"{fault[-3:]} no")
         self.fault = self.fault or fault
         self.recipients.append(address)
-        self.say("250 ok")
+        return self.say("250 ok")
 
     def data(self) -> None:
+        if not self.recipients:
+            return self.say("554 no valid recipients")
         first = self.recipients[0]
         self.server.on("data", first)
         if self.fault == "cut-before-data":

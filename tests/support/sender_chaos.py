@@ -104,7 +104,7 @@ def play(
 ) -> Outcome:
     """Plan `count` messages, and kill the sender `kills` times on the way, at phases of the conversation and between them."""
     chance = random.Random(seed)
-    server = MailServer()
+    server = MailServer(pipelining=True)
     settings = Settings(home=home, smtp_url=server.url, _env_file=None)
     settings.ensure_home()
     driver = Driver()

@@ -17,9 +17,9 @@ from closedloop.clock import Clock
 from closedloop.settings import Settings
 
 
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    server = MailServer()
+@pytest.fixture(params=[False, True], ids=["plain", "pipelining"])
+def server(request) -> Iterator[MailServer]:
+    server = MailServer(pipelining=request.param)
     yield server
     server.close()
 
