@@ -1,6 +1,6 @@
 """The sender with its ledger against a bare loop that hands over the same mails: `make bench-sender ARGS="--messages 100000"`.
 
-Both use the same SMTP library, over one connection, to the same server, in processes of their own, in turn. The sender renders
+Both use the same SMTP library, each over one connection unless told otherwise, to the same server, in processes of their own, in turn. The sender renders
 100,000 different mails, takes them from the ledger, marks each group before the server sees it and writes down what became of
 it; the bare loop reads mails that were rendered before. With `--postfix` the server is a Postfix that discards what it takes.
 """
@@ -36,9 +36,14 @@ NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 SURVEY = "post-close"
 
 
-def settings_of(home: Path, port: int) -> Settings:
+def settings_of(home: Path, port: int, connections: int = 1) -> Settings:
     return Settings(
-        home=home, smtp_url=f"smtp://127.0.0.1:{port}", wave_approval_size=10_000_000, live_sending=True, _env_file=None
+        home=home,
+        smtp_url=f"smtp://127.0.0.1:{port}",
+        smtp_connections=connections,
+        wave_approval_size=10_000_000,
+        live_sending=True,
+        _env_file=None,
     )
 
 
@@ -85,11 +90,11 @@ def plan(home: Path, count: int) -> None:
         write_round(ledger, evaluation=evaluation, decisions=messages(), messages=messages())
 
 
-def send(home: Path, port: int, count: int) -> dict[str, float]:
+def send(home: Path, port: int, count: int, connections: int = 1) -> dict[str, float]:
     """The sender itself, in this process."""
     from dispatch.sender import send_due
 
-    settings = settings_of(home, port)
+    settings = settings_of(home, port, connections)
     surveys = [survey.model_copy(update={"business_hours": None}) for survey in load_surveys(settings.surveys)]
     with Ledger.open(settings) as ledger:
         began, cpu = time.perf_counter(), time.process_time()
@@ -207,7 +212,9 @@ def _child(*arguments: object) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(folder: Path, *, count: int, repeats: int, through_postfix: bool, say=print) -> list[dict[str, float]]:
+def measure(
+    folder: Path, *, count: int, repeats: int, connections: int = 1, through_postfix: bool = False, say=print
+) -> list[dict[str, float]]:
     """Both sides in turn, `repeats` times; each time anew from a copy of the same ledger."""
     plan(folder / "planned", count)
     render(folder / "planned", folder / "mails", count)
@@ -218,7 +225,7 @@ def measure(folder: Path, *, count: int, repeats: int, through_postfix: bool, sa
         with server as port:
             floor = _child("--side", "bare", folder / "mails", port)
             shutil.copytree(folder / "planned", folder / "home")
-            ours = _child("--side", "send", folder / "home", port, count)
+            ours = _child("--side", "send", folder / "home", port, count, connections)
             shutil.rmtree(folder / "home")
         rates = {"floor": count / floor["seconds"], "sender": count / ours["seconds"]}
         one = {**rates, "ratio": rates["sender"] / rates["floor"], "peak_mb": ours["peak_mb"]}
@@ -235,12 +242,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=1, help="of the sender; the bare loop has one")
     parser.add_argument("--postfix", action="store_true")
     parser.add_argument("--side", choices=["send", "bare"], help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.side == "send":
-        print(json.dumps(send(Path(asked.rest[0]), int(asked.rest[1]), int(asked.rest[2]))))
+        print(json.dumps(send(Path(asked.rest[0]), *map(int, asked.rest[1:]))))
         return
     if asked.side == "bare":
         print(json.dumps(bare(Path(asked.rest[0]), int(asked.rest[1]))))
@@ -250,6 +258,7 @@ def main() -> None:
             Path(folder),
             count=asked.messages,
             repeats=asked.repeats,
+            connections=asked.connections,
             through_postfix=asked.postfix,
             say=lambda text: print(text, flush=True),
         )

@@ -1,7 +1,7 @@
 """Personal links: which invitation a token belongs to, and what it may be used for.
 
-A token names one invitation and one purpose and is signed with the key of the home, so that it can be neither guessed nor
-used for anything else. When a link ends stands in the ledger (`messages.link_expires_at`), not in the token.
+A token names one invitation and one purpose and is signed with a key of the home (`closedloop.keys`), so that it can be
+neither guessed nor used for anything else. When a link ends stands in the ledger (`messages.link_expires_at`), not in the token.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from hashlib import sha256
 from typing import Protocol
 
 from itsdangerous import BadSignature, Signer
+
+from closedloop.keys import keys_of
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -82,7 +84,7 @@ def open_link(settings: LinkSettings, invitation_id: str) -> str:
 
 @lru_cache(maxsize=32)
 def _signer(secret: str, purpose: Purpose) -> Signer:
-    return Signer(secret, salt=f"closedloop.{purpose.value}", digest_method=sha256)
+    return Signer(keys_of(secret)[::-1], salt=f"closedloop.{purpose.value}", digest_method=sha256)
 
 
 def _pack(invitation_id: str) -> str:

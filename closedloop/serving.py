@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from closedloop.errors import BadInput
@@ -27,21 +28,34 @@ def listen(host: str, port: int, *, remedy: str) -> socket.socket:
     return sock
 
 
-def run(app: Any, sock: socket.socket) -> None:
+def run(app: Any, sock: socket.socket, *, trusted_proxies: Sequence[str] = (), workers: int = 1) -> None:
     """Serve an ASGI application until SIGTERM or Ctrl-C; open requests are finished, then it returns.
 
-    There is no access log: its lines would hold tokens, which open a person's survey.
+    Several workers are processes of their own that share the socket; `app` is then the name of a function that makes the
+    application (`module:function`). There is no access log: its lines would hold tokens, which open a person's survey.
     """
     import uvicorn
+    from uvicorn.supervisors import Multiprocess
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=10
+        app,
+        factory=isinstance(app, str),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        forwarded_allow_ips=list(trusted_proxies),
+        workers=workers,
     )
     if threading.current_thread() is threading.main_thread():
         # uvicorn raises the signal again once it has stopped, which would end the process before its cleaning up.
         signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        uvicorn.Server(config).run(sockets=[sock])
+        if workers > 1:
+            Multiprocess(config, sockets=[sock]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[sock])
     except KeyboardInterrupt:
         pass
     finally:

@@ -7,9 +7,7 @@ import difflib
 import fnmatch
 import os
 import re
-import secrets
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
+from closedloop.keys import read_keys
 
 REPO = Path(__file__).resolve().parent.parent
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\w(?:[\w.-]{0,251}\w)?")
@@ -39,6 +38,16 @@ class Settings(BaseSettings):
     ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: ledger.sqlite in the home")
     smtp_url: str = Field(default="smtp://127.0.0.1:8025", description="smtp://user:password@host:port")
     collector_url: str = Field(default="http://127.0.0.1:8080", description="public base address of survey links")
+    trusted_proxies: list[str] = Field(
+        default=["127.0.0.1", "::1"],
+        description="addresses of proxies whose X-Forwarded-For and -Proto the collector believes (JSON list)",
+    )
+    max_posts_per_minute: int = Field(
+        default=300, ge=0, description="answers and other posts that one address may send in a minute; 0: any number"
+    )
+    max_visits_per_minute: int = Field(
+        default=6000, ge=0, description="pages and pictures that one address may fetch in a minute; 0: any number"
+    )
     live_sending: bool = Field(default=False, description="off: only allowed_recipients get mail")
     allowed_recipients: list[str] = Field(
         default=["*@*.example", "*@example.com", "*@closedloop.example"],
@@ -47,7 +56,10 @@ class Settings(BaseSettings):
     sender_name: str = Field(default="Customer feedback", description="display name of the shared sender")
     sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
-    secret_key: str = Field(default="", description="signs links; empty: made once and kept in the home")
+    secret_key: str = Field(
+        default="",
+        description="signs links; older keys after it, separated by blanks, still open theirs; empty: kept in the home",
+    )
     widget_secret: str = Field(
         default="", description="signs who a visitor of an application or portal is; empty: no widget (docs/in-app.md)"
     )
@@ -189,31 +201,18 @@ class Settings(BaseSettings):
             fnmatch.fnmatchcase(address.strip().lower(), pattern.lower()) for pattern in self.allowed_recipients
         )
 
-    @cached_property
+    @property
+    def keys_file(self) -> Path:
+        return self.home / "secret.key"
+
+    @property
     def link_secret(self) -> str:
-        """The key that signs links; made once per home (mode 0600) when not set."""
-        if self.secret_key:
+        """The keys that sign links (`closedloop.keys`); a first one is made when none is set."""
+        if self.secret_key.strip():
             return self.secret_key
-        path = self.home / "secret.key"
-        if not path.exists():
+        if not self.keys_file.exists():
             self.ensure_home()
-            draft = path.with_suffix(f".{os.getpid()}")
-            draft.touch(mode=0o600)
-            with draft.open("w") as handle:
-                handle.write(secrets.token_urlsafe(48))
-                handle.flush()
-                os.fsync(handle.fileno())  # an empty key after a power failure would sign links that anyone can make
-            try:
-                os.link(draft, path)  # atomic: of two processes starting together, one key wins
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        if not (key := path.read_text().strip()):
-            raise BadInput(
-                "the key that signs links is empty", file=path, remedy="restore it from a backup, or remove it"
-            )
-        return key
+        return read_keys(self.keys_file)
 
     def ensure_home(self) -> Path:
         """Make the home and see that it can be written. Raises BadInput naming the folder and the remedy."""

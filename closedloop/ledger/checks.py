@@ -86,18 +86,20 @@ class Checks:
         checks.excluded = set(listed.all())
         known = select(answers.c.invitation_id).where(answers.c.invitation_id.in_(invitations))
         checks.answered = set(conn.scalars(known))
-        may_have_come = (messages.c.kind == "invitation") & messages.c.state.in_(TAKEN)
-        others = select(messages.c.person_key, messages.c.survey_id, messages.c.state_at, messages.c.planned_at).where(
-            messages.c.person_key.in_(people), may_have_come
-        )
-        for person, survey_id, state_at, planned_at in conn.execute(others):
-            checks.asked.setdefault(person, []).append((survey_id, state_at or planned_at))
+        # Kind and state are looked at here: with them SQLite would walk the index of all that was ever sent.
+        others = select(
+            *(messages.c[name] for name in ("person_key", "survey_id", "state_at", "planned_at", "kind", "state"))
+        ).where(messages.c.person_key.in_(people))
+        for person, survey_id, state_at, planned_at, kind, state in conn.execute(others):
+            if kind == "invitation" and state in TAKEN:
+                checks.asked.setdefault(person, []).append((survey_id, state_at or planned_at))
         capped = [(row["account_id"], cap["days"]) for row in rows if row["account_id"] and (cap := _account_cap(row))]
         if capped:
             since = now - dt.timedelta(days=max(days for _, days in capped))
             neighbours = select(messages.c.account_id, messages.c.state_at, messages.c.planned_at).where(
                 messages.c.account_id.in_(sorted({account for account, _ in capped})),
-                may_have_come,
+                messages.c.kind == "invitation",
+                messages.c.state.in_(TAKEN),
                 or_(messages.c.state_at.is_(None), messages.c.state_at > since),
             )
             for account, state_at, planned_at in conn.execute(neighbours):

@@ -122,7 +122,7 @@ def _prepare_sqlite(dbapi_connection: sqlite3.Connection, _record: object) -> No
     _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA cache_size = -65536")  # 64 MB: random ids touch pages all over the indexes
+    cursor.execute("PRAGMA cache_size = -16384")  # 16 MB: random ids touch pages all over the indexes
     cursor.close()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
@@ -24,6 +25,7 @@ from closedloop.settings import Settings
 from ingestion.collector import pages, preview
 from ingestion.collector.commit import Overloaded
 from ingestion.collector.forms import BadField, BodyLimit
+from ingestion.collector.limits import Buckets, RateLimit
 from ingestion.collector.operation import Operation
 from ingestion.collector.shared import Shared, as_json, plain_look, wants_json
 from ingestion.collector.subscription import Subscriptions
@@ -34,7 +36,7 @@ from ingestion.collector.widget import Widget
 
 log = logging.getLogger("closedloop.collector")
 
-REFUSALS = (400, 403, 404, 405, 410, 413, 500, 503)
+REFUSALS = (400, 403, 404, 405, 410, 413, 429, 500, 503)
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch | None = None) -> Starlette:
@@ -62,7 +64,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
             *(route for group in groups for route in group.routes),
             Route("/preview/{survey}", show_preview, methods=["GET", "POST"]),
         ],
-        middleware=[Middleware(BodyLimit)],
+        middleware=[
+            Middleware(
+                RateLimit,
+                posts=Buckets(settings.max_posts_per_minute),
+                visits=Buckets(settings.max_visits_per_minute),
+                refuse=partial(refusals.refuse, error=HTTPException(429)),
+            ),
+            Middleware(BodyLimit),
+        ],
         exception_handlers={
             HTTPException: refusals.refuse,
             BadField: refusals.refuse_field,

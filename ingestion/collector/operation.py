@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +15,8 @@ from starlette.routing import Route
 from closedloop.errors import Busy
 from ingestion.collector.shared import Shared, as_json
 
+DESCRIPTION = yaml.safe_load((Path(__file__).parent / "assets" / "openapi.yml").read_text(encoding="utf-8"))
+
 
 class Operation:
     def __init__(self, shared: Shared) -> None:
@@ -19,6 +24,7 @@ class Operation:
         self.routes = [
             Route("/healthz", self.health, methods=["GET"]),
             Route("/metrics", self.show_metrics, methods=["GET"]),
+            Route("/openapi.json", lambda request: as_json(200, DESCRIPTION)),
             Route("/robots.txt", lambda request: PlainTextResponse("User-agent: *\nDisallow: /\n")),
         ]
 

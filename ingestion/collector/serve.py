@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from starlette.applications import Starlette
+
 from closedloop.clock import Clock
+from closedloop.errors import BadInput
 from closedloop.serving import listen, run
-from closedloop.settings import Settings
+from closedloop.settings import Settings, load_settings
 from ingestion.collector.app import create_app
 
 
-def serve(settings: Settings, port: int = 8080, host: str = "127.0.0.1", *, clock: Clock | None = None) -> None:
+def serve(
+    settings: Settings, port: int = 8080, host: str = "127.0.0.1", *, workers: int = 1, clock: Clock | None = None
+) -> None:
     """Answer requests at `host:port` (0: any free port); returns when told to stop, with all answers on disk.
 
-    Raises BadInput when the port cannot be taken or the home cannot be written.
+    Several workers read the settings anew, each in a process of its own. Raises BadInput when the port cannot be taken or the
+    home cannot be written, and for several workers over SQLite, where they would only wait for each other.
     """
+    if workers > 1 and not settings.ledger_database_url.startswith("postgresql"):
+        raise BadInput(
+            "several workers need the ledger on PostgreSQL",
+            field="workers",
+            remedy="set CLOSEDLOOP_ENGINE=shared and CLOSEDLOOP_LEDGER_URL, or serve with one",
+        )
     settings.ensure_home()
+    _ = settings.link_secret  # before the workers start: all have the same
     sock = listen(host, port, remedy="stop what uses it, or choose another with --port")
     print(f"collector: http://{host}:{sock.getsockname()[1]}", flush=True)
-    run(create_app(settings, clock=clock), sock)
+    app = create_app(settings, clock=clock) if workers == 1 else f"{__name__}:app_of_the_environment"
+    run(app, sock, trusted_proxies=settings.trusted_proxies, workers=workers)
+
+
+def app_of_the_environment() -> Starlette:
+    """The collector of one worker."""
+    return create_app(load_settings())

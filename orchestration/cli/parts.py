@@ -11,18 +11,19 @@ from orchestration.cli.front import PORT, Context, Time, as_json, cli
 
 @cli.group()
 def serve() -> None:
-    """Run one part alone, on loopback, until Ctrl-C."""
+    """Run one part alone until Ctrl-C."""
 
 
 @serve.command("collector")
 @click.option("--port", default=8080, show_default=True, type=PORT)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes (PostgreSQL).")
 @click.pass_obj
-def serve_collector(context: Context, port: int) -> None:
+def serve_collector(context: Context, port: int, host: str, workers: int) -> None:
     """The web application that respondents meet."""
     from ingestion.collector.serve import serve as run
 
-    context.settings.ensure_home()
-    run(context.settings, port)
+    run(context.settings, port, host, workers=workers)
 
 
 @serve.command("mailbox")

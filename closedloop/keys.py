@@ -1,0 +1,83 @@
+"""The keys that sign links: one text, the newest key first, older ones after it. The first signs, all open links.
+
+It is kept in the home's `secret.key` (mode 0600), one key a line, unless CLOSEDLOOP_SECRET_KEY holds it. Changing it never
+kills an open link; dropping a key kills those that it signed, which is what one wants of a key that others have seen.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+from closedloop.errors import BadInput
+
+
+def keys_of(text: str) -> list[str]:
+    """The single keys, the one that signs first."""
+    return text.split()
+
+
+def fingerprint(key: str) -> str:
+    """What names a key without telling it."""
+    return sha256(b"closedloop key " + key.encode()).hexdigest()[:12]
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def read_keys(path: Path) -> str:
+    """The text of the file, made with a first key where there is none; read again only when the file has changed, so that a
+    running collector knows a new key at once. Raises BadInput when it is empty.
+    """
+    if not path.exists():
+        _write(path, new_key(), is_first=True)
+    state = path.stat()
+    return _read(path, state.st_ino, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, inode: int, modified: int) -> str:
+    if not (text := path.read_text().strip()):
+        raise BadInput("the key that signs links is empty", file=path, remedy="restore it from a backup, or remove it")
+    return text
+
+
+def rotate(path: Path) -> str:
+    """Put a new key before the others; returns its fingerprint."""
+    key = new_key()
+    _write(path, "\n".join([key, *keys_of(read_keys(path))]))
+    return fingerprint(key)
+
+
+def drop(path: Path, which: str) -> None:
+    """Remove an older key by its fingerprint: links that it signed are wrong from now on. Raises BadInput."""
+    first, *older = keys_of(read_keys(path))
+    if which == fingerprint(first):
+        raise BadInput(
+            "this key signs links now", field=which, remedy="put a new one before it: closedloop keys rotate"
+        )
+    if which not in map(fingerprint, older):
+        raise BadInput("there is no such key", field=which, remedy="`closedloop keys list` shows them")
+    _write(path, "\n".join([first, *(key for key in older if fingerprint(key) != which)]))
+
+
+def _write(path: Path, text: str, *, is_first: bool = False) -> None:
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    with draft.open("w") as handle:
+        handle.write(text + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())  # an empty key after a power failure would sign links that anyone can make
+    if not is_first:
+        draft.replace(path)
+        return
+    try:
+        os.link(draft, path)  # atomic: of two processes starting together, one key wins
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
