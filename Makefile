@@ -5,10 +5,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint bench chaos lock examples clean
+.PHONY: help demo up test test-fast lint bench bench-sender bench-collector chaos chaos-collector fuzz lock examples clean
 
 help:            ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv/ready        ## make a company and play the whole programme once (throws the last demo away)
 	@$(BIN)/closedloop demo $(ARGS)
@@ -28,8 +28,20 @@ lint: .venv/ready-dev    ## style and the direction of imports
 bench: .venv/ready-dev   ## eligibility against a hand-written query; ARGS="--contacts 1000000 --repeats 3"
 	@$(BIN)/python -m benchmarks.eligibility $(ARGS)
 
+bench-sender: .venv/ready-dev  ## the sender against a bare loop; ARGS="--messages 100000 --repeats 1", "--postfix"
+	@$(BIN)/python -m benchmarks.sender $(ARGS)
+
+bench-collector: .venv/ready-dev  ## the collector against a bare group commit; ARGS="--answers 10000"
+	@$(BIN)/python -m benchmarks.collector $(ARGS)
+
 chaos: .venv/ready-dev   ## the sender killed 500 times over 10,000 messages, against a mail server of every fault
 	@$(BIN)/python tests/support/sender_chaos.py $(ARGS)
+
+chaos-collector: .venv/ready-dev  ## the collector killed 200 times while people answer
+	@$(BIN)/python tests/support/collector_chaos.py $(ARGS)
+
+fuzz: .venv/ready-dev    ## the collector against its OpenAPI description, 1,000 requests for each operation and kind
+	@FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/integration/collector/test_collector_description.py
 
 lock: .venv/ready-dev    ## pins and hashes anew, from requirements/*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header requirements/dev.in -o requirements/dev.lock

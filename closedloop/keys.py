@@ -33,9 +33,12 @@ def read_keys(path: Path) -> str:
     """The text of the file, made with a first key where there is none; read again only when the file has changed, so that a
     running collector knows a new key at once. Raises BadInput when it is empty.
     """
-    if not path.exists():
+    try:
+        state = os.stat(path)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, new_key(), is_first=True)
-    state = path.stat()
+        state = os.stat(path)
     return _read(path, state.st_ino, state.st_mtime_ns)
 
 
@@ -66,7 +69,7 @@ def drop(path: Path, which: str) -> None:
 
 
 def _write(path: Path, text: str, *, is_first: bool = False) -> None:
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_suffix(f".{secrets.token_hex(8)}")  # threads and processes may start together
     draft.touch(mode=0o600)
     with draft.open("w") as handle:
         handle.write(text + "\n")

@@ -8,6 +8,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
@@ -201,7 +202,7 @@ class Settings(BaseSettings):
             fnmatch.fnmatchcase(address.strip().lower(), pattern.lower()) for pattern in self.allowed_recipients
         )
 
-    @property
+    @cached_property
     def keys_file(self) -> Path:
         return self.home / "secret.key"
 
@@ -210,8 +211,6 @@ class Settings(BaseSettings):
         """The keys that sign links (`closedloop.keys`); a first one is made when none is set."""
         if self.secret_key.strip():
             return self.secret_key
-        if not self.keys_file.exists():
-            self.ensure_home()
         return read_keys(self.keys_file)
 
     def ensure_home(self) -> Path:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
+
+import postgres
 
 from closedloop.settings import Settings
 
@@ -41,6 +47,15 @@ def lake(settings: Settings):
     lake = Lake.open(settings)
     yield lake
     lake.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a fresh cluster's database `postgres`; skips where there is no PostgreSQL."""
+    if postgres.programs() is None:
+        pytest.skip("PostgreSQL's programs are not on this machine")
+    with postgres.cluster() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -202,12 +202,16 @@ _ABOUT_INVITATION = (
     .where(messages.c.invitation_id == bindparam("id"), messages.c.kind == "invitation", visible())
 )
 _INVITATION = _ABOUT_INVITATION.add_columns(messages.c.payload)
-_ABOUT = _ABOUT_INVITATION.with_for_update(of=messages)
+_HOLD = select(messages.c.message_id).where(messages.c.message_id == bindparam("id")).with_for_update()
 
 
 def _about(conn: Connection, invitation_id: str) -> Mapping[str, Any]:
-    """Ids and answer of an invitation; on PostgreSQL it is held, so that two answers to it come one after the other."""
-    row = conn.execute(_ABOUT, {"id": invitation_id}).mappings().first()
+    """Ids and answer of an invitation; on PostgreSQL it is held first, so that two answers to it come one after the other.
+    (Held and read in one statement, the second would see the answer that stood before the first.)
+    """
+    if conn.dialect.name != "sqlite":
+        conn.execute(_HOLD, {"id": invitation_id})
+    row = conn.execute(_ABOUT_INVITATION, {"id": invitation_id}).mappings().first()
     if row is None:
         raise BadInput("there is no such invitation", field="invitation_id")
     return row

@@ -23,6 +23,10 @@ from ingestion.collector.metrics import Metrics
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
+UNHEALTHY_SECONDS = 10
+COLLISIONS = ("40P01", "40001")
+"""PostgreSQL gave up one of two transactions that waited for each other: another collector's came first."""
+
 
 class Overloaded(Exception):
     """More requests wait than can be answered soon; nothing was written."""
@@ -44,6 +48,7 @@ class GroupCommit:
     def __init__(self, ledger: Ledger, metrics: Metrics, *, largest: int = 500, capacity: int = 10_000) -> None:
         self._ledger, self._metrics, self._largest = ledger, metrics, largest
         self._waiting: queue.Queue[_Request | None] = queue.Queue(capacity)
+        self._failed_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="collector-commit", daemon=True)
 
     def start(self) -> None:
@@ -57,6 +62,13 @@ class GroupCommit:
     @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database refused a transaction in the last seconds. Not longer: whoever sends no requests to a collector
+        that is not healthy would never learn that it is again.
+        """
+        return self._failed_at is not None and time.monotonic() - self._failed_at < UNHEALTHY_SECONDS
 
     @property
     def depth(self) -> int:
@@ -89,7 +101,7 @@ class GroupCommit:
             if ended:
                 return
 
-    def _commit(self, group: list[_Request]) -> None:
+    def _commit(self, group: list[_Request], tries: int = 5) -> None:
         started = time.perf_counter()
         outcomes: list[tuple[Any, Exception | None]] = []
         try:
@@ -102,8 +114,12 @@ class GroupCommit:
                     except ClosedLoopError as error:
                         outcomes.append((None, error))
         except Exception as error:
-            self._failed(group, error)
+            if tries > 1 and getattr(getattr(error, "orig", None), "pgcode", None) in COLLISIONS:
+                self._commit(group, tries - 1)
+            else:
+                self._failed(group, error)
             return
+        self._failed_at = None
         self._metrics.committed(len(group), time.perf_counter() - started)
         for request, (result, refusal) in zip(group, outcomes, strict=True):
             if refusal is None:
@@ -115,6 +131,7 @@ class GroupCommit:
         """Nothing of the group was written. What the database refuses it refuses for all; else one of them is at fault."""
         if len(group) == 1 or isinstance(error, DBAPIError | Busy | OSError):
             self._metrics.count("closedloop_collector_failed_commits_total")
+            self._failed_at = time.monotonic()
             for request in group:
                 request.future.set_exception(error)
             return

@@ -29,10 +29,10 @@ class Operation:
         ]
 
     async def health(self, request: Request) -> Response:
-        """200 while the ledger can be read and the writer lives."""
+        """200 while the ledger can be read, and its writer lives and was not refused just now."""
         try:
             await run_in_threadpool(self._shared.read, lambda conn: conn.execute(text("SELECT 1")))
-            healthy = self._shared.commits.is_alive
+            healthy = self._shared.commits.is_alive and not self._shared.commits.is_failing
         except (Busy, DBAPIError, OSError):
             healthy = False
         return as_json(200 if healthy else 503, {"status": "ok" if healthy else "failing"})

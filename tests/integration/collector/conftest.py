@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from functools import partial
 
 import pytest
 from starlette.testclient import TestClient
 
 from closedloop.clock import Clock
 from closedloop.identity import person_key
+from closedloop.ledger import Ledger
 from closedloop.ledger.history import write_round
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
@@ -33,11 +35,17 @@ def clock(now: dt.datetime) -> StandingClock:
 
 
 @pytest.fixture
-def invite(ledger, settings: Settings, now: dt.datetime):
+def invite(ledger, invite_into):
     """Seals one invitation and gives its id; keywords change the payload."""
+    return partial(invite_into, ledger)
+
+
+@pytest.fixture
+def invite_into(settings: Settings, now: dt.datetime):
+    """The same in any ledger."""
     survey = {one.id: one for one in load_surveys(settings.surveys)}["post-close"]
 
-    def make(name: str = "ada", *, valid_days: int = 60, **payload: object) -> str:
+    def make(ledger: Ledger, name: str = "ada", *, valid_days: int = 60, **payload: object) -> str:
         invitation_id = hashlib.md5(name.encode()).hexdigest()
         message = sample_message(survey, f"{name}@customer.example")
         message |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -10,19 +11,26 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from collector_chaos import play
+from postgres import new_database
+from sqlalchemy import select
 
 from closedloop.errors import BadInput
 from closedloop.ledger import Ledger
 from closedloop.ledger.answers import invitation
+from closedloop.ledger.schema import events
 from closedloop.links import Purpose, sign
+from closedloop.settings import Settings
 from ingestion.collector.serve import serve
 
 PROGRAM = """
 from pathlib import Path
 import sys
+from closedloop.settings import Settings
 from closedloop.settings import Settings
 from ingestion.collector.serve import serve
 serve(Settings(home=Path(sys.argv[1]), _env_file=None), 0)
@@ -113,3 +121,52 @@ def test_a_port_in_use_is_named(settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(BadInput, match="in use") as caught:
         serve(settings, taken.getsockname()[1])
     assert "--port" in str(caught.value)
+
+
+def test_killed_again_and_again_under_load(tmp_path) -> None:
+    """The short form of `make chaos-collector`."""
+    outcome = play(tmp_path / "home", kills=8, seed=5)
+    assert outcome.acknowledged > 20
+    assert outcome.is_kept, outcome
+
+
+@pytest.mark.postgres
+def test_two_workers_on_postgresql_share_invitations(postgres_server, tmp_path, invite_into) -> None:
+    """Both write answers to the same invitations at once: one stands for each, and none of the history is lost."""
+    url = new_database(postgres_server)
+    settings = Settings(home=tmp_path / "home", engine="shared", ledger_url=url, secret_key="key", _env_file=None)
+    with Ledger.open(settings) as ledger:
+        invited = [invite_into(ledger, f"person{number}", valid_days=36_500) for number in range(4)]
+    variables = {"HOME": settings.home, "ENGINE": "shared", "LEDGER_URL": url, "SECRET_KEY": "key"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "orchestration.cli", "serve", "collector", "--port", "0", "--workers", "2"],
+        env={**os.environ, **{f"CLOSEDLOOP_{name}": str(value) for name, value in variables.items()}},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    address = process.stdout.readline().split()[-1]
+
+    def answer(number: int) -> int:
+        token = sign("key", invited[number % 4], Purpose.SURVEY)
+        form = {"score": str(number % 11), "comment": f"words {number}", "input": "human"}
+        return httpx.post(f"{address}/s/{token}", data=form, timeout=30).status_code
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(answer, range(80))) == [200] * 80
+        with Ledger.open(settings) as ledger, ledger.read() as conn:
+            payloads = [json.loads(one) for one in conn.scalars(select(events.c.payload).where(KIND == "answered"))]
+            assert sorted(one["comment"] for one in payloads) == sorted(f"words {number}" for number in range(80))
+            assert sorted(one["version"] for one in payloads) == sorted(list(range(1, 21)) * 4)
+            last = {one.comment for one in (invitation(conn, each).answer for each in invited)}
+            assert last == {one["comment"] for one in payloads if one["version"] == 20}
+        workers = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
+        ).stdout.split()
+        assert len(workers) >= 2
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+KIND = events.c.kind

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import threading
 
 import duckdb
 import pytest
 from ledger_world import NOW, candidate, plan, publish
+from postgres import new_database
 from sqlalchemy import func, insert, select
 
 from closedloop.errors import BadInput
@@ -166,18 +166,10 @@ def test_another_ledger_of_the_same_lake_loses_nothing(settings: Settings, tmp_p
 
 
 @pytest.mark.postgres
-def test_a_number_that_commits_late_is_not_skipped(postgres_server: str, settings: Settings, request, tmp_path):
+def test_a_number_that_commits_late_is_not_skipped(postgres_server: str, settings: Settings):
     """Two writers on PostgreSQL: the lower sequence number becomes visible after the export saw the higher one."""
-    name = f"late_{hashlib.md5(str(tmp_path).encode()).hexdigest()[:12]}"
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as conn:
-        conn.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
     row = {"kind": "opened", "occurred_at": NOW, "recorded_at": NOW, "payload": "{}"}
-    url = postgres_server.replace("/postgres?", f"/{name}?")
-    with Ledger.open(url) as ledger, Lake.open(settings) as lake:
+    with Ledger.open(new_database(postgres_server)) as ledger, Lake.open(settings) as lake:
         inserted, go_on = threading.Event(), threading.Event()
 
         def slow_writer() -> None:
