@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     OPEN = "open"
     WIDGET = "widget"
+    PREFERENCES = "preferences"
 
 
 class BadLink(Exception):
@@ -75,6 +76,11 @@ def trap_link(settings: LinkSettings, invitation_id: str) -> str:
 def unsubscribe_link(settings: LinkSettings, invitation_id: str) -> str:
     """The page (GET) and the one-click address of RFC 8058 (POST)."""
     return f"{settings.collector_url}/u/{sign(settings.link_secret, invitation_id, Purpose.UNSUBSCRIBE)}"
+
+
+def preferences_link(settings: LinkSettings, invitation_id: str) -> str:
+    """The page where a person chooses which surveys to get, and how often."""
+    return f"{settings.collector_url}/p/{sign(settings.link_secret, invitation_id, Purpose.PREFERENCES)}"
 
 
 def open_link(settings: LinkSettings, invitation_id: str) -> str:

@@ -60,7 +60,7 @@ def _about_contacts(rule: str, facts: Mapping[str, Any], decided: dt.datetime) -
         )
     if rule == Rule.COOLDOWN and asked:
         by = f" by '{facts['asked_by']}'" if facts.get("asked_by") else ""
-        return f"asked {_days(asked, decided)} on {asked[:10]}{by}; the cooldown{_over(facts)} is {facts.get('cooldown_days')} days"
+        return f"asked {_days(asked, decided)} on {asked[:10]}{by}; the cooldown{_over(facts)} is {facts.get('cooldown_days')} days{_wish(facts)}"
     if rule == Rule.PASSED and facts:
         if not asked:
             return "nothing speaks against asking: never asked before"
@@ -70,6 +70,10 @@ def _about_contacts(rule: str, facts: Mapping[str, Any], decided: dt.datetime) -
             f"the cooldown{_over(facts)} is {facts.get('cooldown_days')} days"
         )
     return IN_WORDS[rule]
+
+
+def _wish(facts: Mapping[str, Any]) -> str:
+    return f", and this person chose at most one in {facts['wished_days']} days" if facts.get("wished_days") else ""
 
 
 def _over(facts: Mapping[str, Any]) -> str:

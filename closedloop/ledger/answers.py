@@ -18,7 +18,7 @@ from closedloop.errors import BadInput
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.messages import visible
 from closedloop.ledger.rows import add_events, event, to_json
-from closedloop.ledger.schema import answers, events, messages
+from closedloop.ledger.schema import answers, events, messages, suppressions
 
 CHANGE_OF_MIND = dt.timedelta(hours=24)
 """The last score within this time of the first one counts."""
@@ -174,12 +174,18 @@ def unsubscribe(conn: Connection, invitation_id: str, *, at: dt.datetime, now: d
     invitation.
     """
     about = _about(conn, invitation_id)
+    reason = suppressed_for(conn, about["person_key"])
     said = select(events.c.seq).where(events.c.invitation_id == invitation_id, events.c.kind == "unsubscribed")
-    if conn.execute(said.limit(1)).first():
+    if reason == "unsubscribed" or (reason and conn.execute(said.limit(1)).first()):
         return False
     add_events(conn, [event("unsubscribed", about, at=at, now=now, message_kind="invitation")])
     keys = [about["person_key"]] if about["person_key"] else []
     return bool(suppress(conn, keys, "unsubscribed", now=now))
+
+
+def suppressed_for(conn: Connection, person_key: str | None) -> str | None:
+    """Why this address gets nothing, or None."""
+    return conn.scalar(select(suppressions.c.reason).where(suppressions.c.person_key == person_key))
 
 
 def void(conn: Connection, invitation_id: str, *, by: str, why: str, at: dt.datetime, now: dt.datetime) -> None:

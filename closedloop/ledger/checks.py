@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from closedloop.ledger.messages import visible
 from closedloop.ledger.rows import Row, to_json
-from closedloop.ledger.schema import answers, exclusions, messages, suppressions, wave_approvals
+from closedloop.ledger.schema import answers, exclusions, messages, preferences, suppressions, wave_approvals
 from closedloop.programme import Rule, Survey
 from closedloop.programme.definitions import BusinessHours
 from closedloop.programme.hours import next_opening
@@ -56,6 +56,10 @@ class Checks:
     families: Mapping[str, str | None]
     """Of each survey that there is."""
     suppressed: dict[str, str] = field(default_factory=dict)
+    unwanted: set[tuple[str, str]] = field(default_factory=set)
+    """Person and survey, where the person does not want that survey."""
+    wished_days: dict[str, int] = field(default_factory=dict)
+    """Per person: no invitation sooner than so many days after the last one, by any survey."""
     excluded: set[tuple[str, str]] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     asked: dict[str, list[tuple[str, dt.datetime]]] = field(default_factory=dict)
@@ -66,7 +70,7 @@ class Checks:
 
     @classmethod
     def load(cls, conn: Connection, rows: Sequence[Row], surveys: Mapping[str, Survey], now: dt.datetime) -> Checks:
-        """Read all that matters to `rows` (`payload` parsed): four queries, and a fifth where accounts are capped."""
+        """Read all that matters to `rows` (`payload` parsed): five queries, and a sixth where accounts are capped."""
         checks = cls(now, {survey.id: survey.family for survey in surveys.values()})
         if not rows:
             return checks
@@ -77,6 +81,11 @@ class Checks:
             select(suppressions.c.person_key, suppressions.c.reason).where(suppressions.c.person_key.in_(people))
         ).tuples()
         checks.suppressed = dict(blocked.all())
+        for wish in conn.execute(select(preferences).where(preferences.c.person_key.in_(people))):
+            if not wish.wanted:
+                checks.unwanted.add((wish.person_key, wish.survey_id))
+            if wish.at_most_every_days:
+                checks.wished_days[wish.person_key] = wish.at_most_every_days
         listed = conn.execute(
             select(exclusions.c.subject, exclusions.c.subject_id).where(
                 exclusions.c.subject_id.in_(sorted(subjects)),
@@ -114,7 +123,7 @@ class Checks:
             return None
         if row["invitation_id"] in self.answered:
             return ANSWERED
-        if row["person_key"] in self.suppressed:
+        if row["person_key"] in self.suppressed or (row["person_key"], row["survey_id"]) in self.unwanted:
             return Rule.SUPPRESSED.value
         if {("contact", row["contact_id"]), ("account", row["account_id"])} & self.excluded:
             return Rule.EXCLUDED.value
@@ -155,8 +164,10 @@ class Checks:
                 return True
             return scope == "family" and family is not None and self.families.get(survey_id) == family
 
+        wished = self.wished_days.get(row["person_key"] or "", 0)
         return any(
-            (self.now.date() - at.date()).days < row["cooldown_days"] and counts(survey_id)
+            (self.now.date() - at.date()).days < wished
+            or ((self.now.date() - at.date()).days < row["cooldown_days"] and counts(survey_id))
             for survey_id, at in self.asked.get(row["person_key"] or "", ())
         )
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from closedloop.errors import BadInput
 from closedloop.ledger.engine import Ledger, serialise
@@ -22,7 +22,7 @@ def suppress(
     """Never write to these addresses again (keys as `closedloop.identity.person_key` makes them).
 
     Takes the ledger (then in chunks of 1,000) or an open write transaction. Keys already suppressed keep their first
-    reason. `author` is kept where a person said so. Returns how many are new. Raises BadInput for an unknown reason.
+    reason; only a person's own unsubscribe, which they may take back, gives way to any other. `author` is kept where a person said so. Returns how many are new. Raises BadInput for an unknown reason.
     """
     if reason not in REASONS:
         raise BadInput(f"no such reason for a suppression: '{reason}'", field="reason")
@@ -38,8 +38,12 @@ def suppress(
 
 def _suppress(conn: Connection, keys: list[str], reason: str, author: str | None, now: dt.datetime) -> int:
     serialise(conn, "suppressions")
-    known = set(conn.scalars(select(suppressions.c.person_key).where(suppressions.c.person_key.in_(keys))))
+    this = suppressions.c.person_key
+    known = dict(conn.execute(select(this, suppressions.c.reason).where(this.in_(keys))).tuples().all())
     new = [key for key in keys if key not in known]
+    if stronger := [key for key in known if known[key] == "unsubscribed" != reason]:
+        conn.execute(update(suppressions).where(this.in_(stronger)).values(reason=reason, since=now))
+        add_events(conn, [_list_event("suppressed_address", now, person_key=key, reason=reason) for key in stronger])
     if new:
         conn.execute(insert(suppressions), [{"person_key": key, "reason": reason, "since": now} for key in new])
         said = {"reason": reason, "author": author} if author else {"reason": reason}

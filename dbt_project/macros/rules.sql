@@ -45,7 +45,9 @@
         on excluded_account.subject = 'account'
         and excluded_account.subject_id = {{ row }}.asked_account_id
     left join opt_outs on opt_outs.person_key = {{ row }}.person_key
-    left join suppressions on suppressions.person_key = {{ row }}.person_key
+    left join suppressions
+        on suppressions.person_key = {{ row }}.person_key
+        and coalesce(suppressions.survey_id, {{ row }}.survey_id) = {{ row }}.survey_id
     left join filtered on filtered.survey_id = {{ row }}.survey_id
     left join audience
         on audience.survey_id = {{ row }}.survey_id
@@ -115,6 +117,7 @@
         'asked_by': 'last_asked_by',
         'cooldown_days': 'cooldown_days',
         'cooldown_over': 'counted_over',
+        'wished_days': 'wished_days',
         'answered_at': 'cast(last_answered_at as string)',
         'rest_days': 'skip_after_response_days',
         'exclusion': 'exclusion_reason',

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger import showing
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
-from closedloop.ledger.schema import suppressions
+from closedloop.ledger.wishes import Wishes, subscribe_again, wish, wishes_of
 from closedloop.programme import stored_survey
 from ingestion.collector.agents import agent_of
-from ingestion.collector.forms import Answers, Posted, fields_with, read_answers
+from ingestion.collector.forms import Answers, Chosen, Posted, fields_with, read_answers
 
 Now = Callable[[], dt.datetime]
 
@@ -119,13 +119,30 @@ def unsubscribe(
     return work
 
 
-def subscription(conn: Connection, invitation_id: str) -> tuple[Invitation, bool] | None:
-    """The invitation, and whether its address gets no mails any more."""
+def wishes(conn: Connection, invitation_id: str) -> tuple[Invitation, Wishes] | None:
+    """The invitation, and what its address wants to get."""
     found = ledger_answers.invitation(conn, invitation_id)
-    if found is None:
-        return None
-    said = select(suppressions.c.reason).where(suppressions.c.person_key == found.person_key)
-    return found, conn.scalar(said) == "unsubscribed"
+    return None if found is None else (found, wishes_of(conn, found.person_key or ""))
+
+
+def choose(
+    invitation_id: str, chosen: Chosen, surveys: Collection[str], *, at: dt.datetime, now: Now
+) -> Callable[[Connection], tuple[Invitation, Wishes] | None]:
+    """Keep what a person chose of `surveys`; gives what stands then. An address that is blocked stays so."""
+
+    def work(conn: Connection) -> tuple[Invitation, Wishes] | None:
+        found = wishes(conn, invitation_id)
+        if found is None or found[1].is_blocked or not (person := found[0].person_key):
+            return found
+        if not chosen.any:
+            ledger_answers.unsubscribe(conn, invitation_id, at=at, now=now())
+        else:
+            subscribe_again(conn, person, at=at, now=now())
+            days = chosen.at_most_every_days
+            wish(conn, person, surveys=surveys, wanted=chosen.wanted, at_most_every_days=days, at=at, now=now())
+        return wishes(conn, invitation_id)
+
+    return work
 
 
 def is_settled(answer: Answer, at: dt.datetime) -> bool:

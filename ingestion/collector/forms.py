@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from closedloop.errors import ClosedLoopError
+from closedloop.ledger.wishes import OFTEN
 from closedloop.programme.content import SurveyQuestion, questions_for
 
 MAX_BODY = 32 * 1024
@@ -91,6 +92,23 @@ def read_answer(fields: Fields) -> Posted:
         judged="human" if _last(fields, "input") == "human" else "provisional",
         visible_ms=min(int(visible), _MAX_VISIBLE_MS) if re.fullmatch(r"[0-9]{1,12}", visible) else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a person chose to get: nothing, or which surveys and how often at most."""
+
+    any: bool
+    wanted: frozenset[str]
+    at_most_every_days: int | None
+
+
+def read_choice(fields: Fields) -> Chosen:
+    """The posted preference page. Raises BadField."""
+    surveys, days = _last(fields, "surveys"), _last(fields, "at_most_every_days")
+    if surveys not in ("some", "none") or days not in {str(number or "") for number in OFTEN}:
+        raise BadField("surveys", "problem.choice")
+    return Chosen(surveys == "some", frozenset(fields.get("wanted", ())), int(days) if days else None)
 
 
 def field_of(question: SurveyQuestion) -> str:

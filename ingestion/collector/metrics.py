@@ -9,6 +9,7 @@ HELP = {
     "closedloop_collector_answers_total": "Answers on disk, by how they were judged.",
     "closedloop_collector_hits_total": "Raw hits on disk: clicked, viewed, opened.",
     "closedloop_collector_unsubscribes_total": "Unsubscribe requests on disk, repeated ones included.",
+    "closedloop_collector_preferences_total": "Choices of what to get on disk, repeated ones included.",
     "closedloop_collector_reports_total": "Reports of mail providers on disk, repeated ones included.",
     "closedloop_collector_refused_total": "Requests refused, by status code.",
     "closedloop_collector_failed_commits_total": "Transactions that failed; their requests got 503.",

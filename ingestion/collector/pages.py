@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from starlette.responses import HTMLResponse
 
 from closedloop.colours import palette
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer
+from closedloop.ledger.wishes import OFTEN, Wishes
 from closedloop.phrases import Phrases, phrases
-from closedloop.programme import band_of, stored_survey
+from closedloop.programme import Survey, band_of, stored_survey
 from closedloop.programme.content import SurveyQuestion
 from closedloop.programme.definitions import Branding
 from closedloop.programme.languages import direction, translated
@@ -133,7 +134,9 @@ def survey_page(
     return _render("survey.html", look, view, status, script=SCRIPT)
 
 
-def thanks_page(look: Look, *, score: int, change: str, preview: Preview | None = None) -> HTMLResponse:
+def thanks_page(
+    look: Look, *, score: int, change: str, preferences: str = "", preview: Preview | None = None
+) -> HTMLResponse:
     """Thank you, in the words for the band of the score; `change` leads back to the question."""
     assert look.survey is not None, "a survey is thanked for"
     band = band_of(score)
@@ -144,6 +147,7 @@ def thanks_page(look: Look, *, score: int, change: str, preview: Preview | None 
         "host": urlsplit(onward).hostname if onward else "",
         "score": score,
         "change": change,
+        "preferences": preferences,
         "preview": preview,
     }
     return _render("thanks.html", look, view, 200)
@@ -155,20 +159,37 @@ def widget_page(look: Look, *, base: str, context: str, mode: str, language: str
     return _render("widget.html", look, view, 200, connects=True)
 
 
-def settled_page(look: Look, answer: Answer, status: int) -> HTMLResponse:
+def settled_page(look: Look, answer: Answer, status: int, *, preferences: str) -> HTMLResponse:
     """The answer stands: kindly, with what it is."""
     words = look.say("settled.words", score=answer.score, moment=look.moment(answer.submitted_at))
-    return notice_page(look.say("settled.title"), words, status=status, look=look)
+    onward = (preferences, look.say("preferences.link"))
+    return notice_page(look.say("settled.title"), words, status=status, look=look, onward=onward)
 
 
-def unsubscribe_page(look: Look, *, action: str) -> HTMLResponse:
+def unsubscribe_page(look: Look, *, action: str, preferences: str) -> HTMLResponse:
     """One button; nothing happens before it is pressed."""
-    return _render("unsubscribe.html", look, {"action": action}, 200)
+    return _render("unsubscribe.html", look, {"action": action, "preferences": preferences}, 200)
 
 
-def notice_page(title: str, words: str, *, status: int = 200, look: Look | None = None) -> HTMLResponse:
-    """A page that says one thing."""
-    return _render("notice.html", look or Look(), {"title": title, "words": words}, status)
+def preferences_page(
+    look: Look, *, action: str, surveys: Iterable[Survey], wishes: Wishes, is_saved: bool
+) -> HTMLResponse:
+    """Which of `surveys`, how often, or none; it works without any script."""
+    view = {
+        "action": action,
+        "surveys": [(survey.id, survey.name, survey.type) for survey in surveys],
+        "often": OFTEN,
+        "wishes": wishes,
+        "is_saved": is_saved,
+    }
+    return _render("preferences.html", look, view, 200)
+
+
+def notice_page(
+    title: str, words: str, *, status: int = 200, look: Look | None = None, onward: tuple[str, str] | None = None
+) -> HTMLResponse:
+    """A page that says one thing; `onward` is a link to what one may want next, with its words."""
+    return _render("notice.html", look or Look(), {"title": title, "words": words, "onward": onward}, status)
 
 
 def refusal_page(look: Look, status: int) -> HTMLResponse:

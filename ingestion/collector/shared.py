@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -13,9 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from closedloop.clock import Clock
+from closedloop.errors import BadInput
 from closedloop.ledger import Ledger
 from closedloop.links import BadLink, Purpose, read, sign
 from closedloop.phrases import phrases
+from closedloop.programme import Survey, load_surveys
 from closedloop.settings import Settings
 from ingestion.collector import pages
 from ingestion.collector.commit import GroupCommit
@@ -30,6 +34,7 @@ class Shared:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings, self.clock, self.metrics = settings, clock, Metrics()
+        self.programmes = Programmes(settings.surveys)
         self.base = urlsplit(settings.collector_url).path.rstrip("/")
         self.ledger: Ledger
         self.commits: GroupCommit
@@ -64,6 +69,23 @@ class Shared:
     def path(self, letter: str, invitation_id: str, purpose: Purpose) -> str:
         """Where a page of this invitation stands on this server."""
         return f"{self.base}/{letter}/{sign(self.settings.link_secret, invitation_id, purpose)}"
+
+
+class Programmes:
+    """The programmes as their files stand, read anew when one has changed. The last good ones stand in for broken files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: list[tuple[str, int]] = []
+        self._surveys: dict[str, Survey] = {}
+
+    def all(self) -> dict[str, Survey]:
+        seen = [(str(file), file.stat().st_mtime_ns) for file in sorted(self._folder.glob("*.y*ml"))]
+        if seen != self._seen:
+            with suppress(BadInput):
+                self._surveys = {survey.id: survey for survey in load_surveys(self._folder)}
+            self._seen = seen
+        return self._surveys
 
 
 async def posted_fields(request: Request) -> Fields:

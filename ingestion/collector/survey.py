@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from closedloop.errors import Busy
-from closedloop.ledger.answers import Invitation
+from closedloop.ledger.answers import Answer, Invitation
 from closedloop.links import Purpose
 from ingestion.collector import desk, pages, preview
 from ingestion.collector.commit import Overloaded
@@ -76,7 +76,7 @@ class SurveyPages:
         if found.is_expired(at):
             return self._ended(look)
         if found.answer is not None and desk.is_settled(found.answer, at):
-            return pages.settled_page(look, found.answer, 200)
+            return self._settled(look, invitation_id, found.answer, 200)
         return self._page(found, look, score=score, problem=problem, status=422 if problem else 200)
 
     async def answer(self, request: Request) -> Response:
@@ -106,10 +106,17 @@ class SurveyPages:
             problem = look.say("settled.too_late")
             return as_json(409, {"status": "too_late", "problem": problem, "score": heard.answer.score})
         if heard.too_late:
-            return pages.settled_page(look, heard.answer, 409)
+            return self._settled(look, invitation_id, heard.answer, 409)
         return pages.thanks_page(
-            look, score=heard.answer.score, change=self._shared.path("s", invitation_id, Purpose.SURVEY)
+            look,
+            score=heard.answer.score,
+            change=self._shared.path("s", invitation_id, Purpose.SURVEY),
+            preferences=self._shared.path("p", invitation_id, Purpose.PREFERENCES),
         )
+
+    def _settled(self, look: pages.Look, invitation_id: str, answer: Answer, status: int) -> Response:
+        preferences = self._shared.path("p", invitation_id, Purpose.PREFERENCES)
+        return pages.settled_page(look, answer, status, preferences=preferences)
 
     async def _ask_again(self, invitation_id: str, error: BadField, fields: Fields, at: dt.datetime) -> Response:
         """The page again with what was wrong; what was written and chosen stays in it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,12 +20,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from closedloop.contexts import BadContext, read_context
-from closedloop.errors import BadInput
 from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger import showing
 from closedloop.ledger.answers import Invitation
 from closedloop.links import BadLink, Purpose, read, sign, survey_link
-from closedloop.programme import Survey, load_surveys
+from closedloop.programme import Survey
 from ingestion.collector import desk, pages, preview
 from ingestion.collector.forms import BadField, read_answer
 from ingestion.collector.shared import Shared, as_json, posted_fields
@@ -41,7 +39,6 @@ class Widget:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._programmes = Programmes(shared.settings.surveys)
         own = urlsplit(shared.settings.collector_url)
         self._origins = {f"{own.scheme}://{own.netloc}", *shared.settings.widget_origins}
         self.routes = [
@@ -71,7 +68,7 @@ class Widget:
             contact = read_context(self._shared.settings.widget_secret, context, now=now)
         except BadContext:
             return self._allow(as_json(403, {"status": "bad_context"}), origin)
-        surveys = await run_in_threadpool(self._programmes.all)
+        surveys = await run_in_threadpool(self._shared.programmes.all)
         found = await self._shared.commit(_show(contact, place, surveys, self._shared.clock.now))
         if found is None:
             return self._allow(Response(status_code=204), origin)
@@ -156,23 +153,6 @@ class Widget:
             return read(self._shared.settings.link_secret, token, Purpose.WIDGET)
         except BadLink:
             raise HTTPException(404) from None
-
-
-class Programmes:
-    """The programmes as their files stand, read anew when one has changed. The last good ones stand in for broken files."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen: list[tuple[str, int]] = []
-        self._surveys: dict[str, Survey] = {}
-
-    def all(self) -> dict[str, Survey]:
-        seen = [(str(file), file.stat().st_mtime_ns) for file in sorted(self._folder.glob("*.y*ml"))]
-        if seen != self._seen:
-            with suppress(BadInput):
-                self._surveys = {survey.id: survey for survey in load_surveys(self._folder)}
-            self._seen = seen
-        return self._surveys
 
 
 def _show(

@@ -23,6 +23,12 @@ last_contacts as (
 
 ),
 
+wishes as (
+
+    select * from {{ ref('int_wishes') }} where survey_id = 'all'
+
+),
+
 known as (
 
     select
@@ -51,6 +57,8 @@ facts as (
                 then asked_contact.last_asked_by
             else asked_address.last_asked_by
         end as last_asked_by,
+        wishes.at_most_every_days as wished_days,
+        greatest(answered_contact.last_asked_at, answered_address.last_asked_at) as last_asked_by_any_at,
         greatest(answered_contact.last_answered_at, answered_address.last_answered_at) as last_answered_at
     from known
     left join last_contacts as asked_contact
@@ -69,6 +77,7 @@ facts as (
         on answered_address.person_kind = 'address'
         and answered_address.person_id = known.person_key
         and answered_address.counted_over = 'all'
+    left join wishes on wishes.person_key = known.person_key
 
 )
 

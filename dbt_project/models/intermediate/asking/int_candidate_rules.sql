@@ -63,9 +63,10 @@ rules as (
         {{ fails_about_the_person('facts') }},
         coalesce(waiting.has_sample, false) and sampled.candidate_id is null as fails_not_sampled,
         facts.as_of > facts.expires_at as fails_expired,
-        coalesce(
-            {{ days_between('facts.last_asked_at', 'facts.as_of') }} < facts.cooldown_days, false
-        ) as fails_cooldown,
+        coalesce({{ days_between('facts.last_asked_at', 'facts.as_of') }} < facts.cooldown_days, false)
+        -- Who chose to be asked less often: by any survey.
+        or coalesce({{ days_between('facts.last_asked_by_any_at', 'facts.as_of') }} < facts.wished_days, false)
+            as fails_cooldown,
         coalesce(
             {{ days_between('facts.last_answered_at', 'facts.as_of') }} < facts.skip_after_response_days, false
         ) as fails_recent_response,

@@ -1,8 +1,11 @@
--- Entries and removals of the exclusion and suppression lists, and what suppresses an address by itself.
+-- Entries and removals of the exclusion and suppression lists, what suppresses an address by itself, and what persons
+-- chose for themselves.
 with events as (
 
     select * from {{ ref('stg_ledger__events') }}
-    where kind in ('suppressed_address', 'excluded', 'exclusion_removed', 'unsubscribed', 'bounced')
+    where kind in (
+        'suppressed_address', 'excluded', 'exclusion_removed', 'unsubscribed', 'resubscribed', 'preferred', 'bounced'
+    )
         -- An alert goes to one of us: when it bounces, that says nothing about the customer's address.
         and coalesce({{ json_text('payload', "'$.message_kind'") }}, 'invitation') <> 'alert'
 
@@ -22,7 +25,10 @@ parsed as (
         {{ json_text('payload', "'$.subject'") }} as subject,
         {{ json_text('payload', "'$.subject_id'") }} as subject_id,
         {{ safe_timestamp(json_text('payload', "'$.until'")) }} as excluded_until,
-        {{ safe_boolean(json_text('payload', "'$.hard'")) }} as is_hard
+        {{ safe_boolean(json_text('payload', "'$.hard'")) }} as is_hard,
+        {{ json_text('payload', "'$.survey_id'") }} as wished_survey_id,
+        {{ safe_boolean(json_text('payload', "'$.wanted'")) }} as is_wanted,
+        cast({{ safe_number(json_text('payload', "'$.at_most_every_days'")) }} as int) as at_most_every_days
     from events
 
 )

@@ -44,6 +44,7 @@ persons as (
 
     select
         due.candidate_id,
+        due.survey_id,
         due.due_at,
         due.contact_id,
         coalesce(due.account_id, people.account_id) as account_id,
@@ -60,7 +61,9 @@ listed as (
 
     select persons.candidate_id
     from persons
-    inner join suppressions on suppressions.person_key = persons.person_key
+    inner join suppressions
+        on suppressions.person_key = persons.person_key
+        and coalesce(suppressions.survey_id, persons.survey_id) = persons.survey_id
     where suppressions.suppressed_since < persons.due_at
     union
     select persons.candidate_id

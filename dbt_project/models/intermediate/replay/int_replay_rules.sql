@@ -71,7 +71,9 @@ rules as (
     from asked
     left join accounts on accounts.account_id = asked.asked_account_id
     left join opt_outs on opt_outs.person_key = asked.person_key
-    left join suppressions on suppressions.person_key = asked.person_key
+    left join suppressions
+        on suppressions.person_key = asked.person_key
+        and coalesce(suppressions.survey_id, asked.survey_id) = asked.survey_id
     left join filtered on filtered.survey_id = asked.survey_id
     left join audience
         on audience.survey_id = asked.survey_id
