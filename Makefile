@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint bench bench-sender bench-collector chaos chaos-collector fuzz lock examples clean
+.PHONY: help demo up test test-fast lint bench bench-sender bench-collector chaos chaos-collector proof-scanners fuzz lock examples clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ chaos: .venv/ready-dev   ## the sender killed 500 times over 10,000 messages, ag
 
 chaos-collector: .venv/ready-dev  ## the collector killed 200 times while people answer
 	@$(BIN)/python tests/support/collector_chaos.py $(ARGS)
+
+proof-scanners: .venv/ready-dev  ## 1,000 mails opened by machines, with and without scripts: nothing counts
+	@$(BIN)/python tests/support/scanner_proof.py $(ARGS)
 
 fuzz: .venv/ready-dev    ## the collector against its OpenAPI description, 1,000 requests for each operation and kind
 	@FUZZ_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/integration/collector/test_collector_description.py

@@ -21,6 +21,7 @@ from closedloop.errors import BadInput
 from closedloop.keys import read_keys
 
 REPO = Path(__file__).resolve().parent.parent
+_DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\w(?:[\w.-]{0,251}\w)?")
 
 
@@ -56,6 +57,19 @@ class Settings(BaseSettings):
     )
     sender_name: str = Field(default="Customer feedback", description="display name of the shared sender")
     sender_address: str = Field(default="feedback@closedloop.example", description="shared sender address")
+    rep_address_domains: list[str] = Field(
+        default=[],
+        description="domains whose owners' own addresses surveys may come from, where a survey has `sender: rep` (JSON list)",
+    )
+    postal_address: str = Field(
+        default="", description="the company's postal address, in the footer of every survey mail"
+    )
+    privacy_url: str = Field(default="", description="the company's privacy notice (https://), linked in survey mails")
+    dkim_domain: str = Field(
+        default="", description="the domain that signs all mail (docs/mail.md); empty: no signature"
+    )
+    dkim_selector: str = Field(default="", description="the DNS record of the key is <selector>._domainkey.<domain>")
+    dkim_key_file: Path | None = Field(default=None, description="private key (PEM, RSA) that signs mail")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
     secret_key: str = Field(
         default="",
@@ -140,7 +154,31 @@ class Settings(BaseSettings):
             raise ValueError("must be one plain address such as feedback@example.com, without a name")
         return value
 
-    @field_validator("sender_name")
+    @field_validator("rep_address_domains")
+    @classmethod
+    def _domains(cls, value: list[str]) -> list[str]:
+        if not all(map(_DOMAIN.fullmatch, value)):
+            raise ValueError("must be domains such as example.com, without @")
+        return [domain.lower() for domain in value]
+
+    @field_validator("privacy_url")
+    @classmethod
+    def _web_page(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (
+            parts.scheme != "https" or not parts.hostname or not value.isascii() or re.search(r"[\s\"<>]", value)
+        ):
+            raise ValueError("must look like https://example.com/privacy")
+        return value
+
+    @field_validator("dkim_domain", "dkim_selector")
+    @classmethod
+    def _dns_name(cls, value: str) -> str:
+        if value and not _DOMAIN.fullmatch(value):
+            raise ValueError("must be a name in the DNS, such as example.com or s1")
+        return value.lower()
+
+    @field_validator("sender_name", "postal_address")
     @classmethod
     def _one_line(cls, value: str) -> str:
         if not value.isprintable() or "=?" in value:
@@ -151,6 +189,15 @@ class Settings(BaseSettings):
     def _shared_needs_a_server(self) -> Settings:
         if self.engine == "shared" and not self.ledger_url.startswith("postgresql"):
             raise ValueError("CLOSEDLOOP_ENGINE=shared needs CLOSEDLOOP_LEDGER_URL=postgresql://...")
+        return self
+
+    @model_validator(mode="after")
+    def _a_signature_needs_all(self) -> Settings:
+        given = [bool(value) for value in (self.dkim_domain, self.dkim_selector, self.dkim_key_file)]
+        if any(given) and not all(given):
+            raise ValueError(
+                "CLOSEDLOOP_DKIM_DOMAIN, _DKIM_SELECTOR and _DKIM_KEY_FILE belong together: set all or none"
+            )
         return self
 
     # Where things stand in the home -------------------------------------------------
@@ -195,6 +242,15 @@ class Settings(BaseSettings):
     def clock(self) -> Clock:
         """The clock of this process's edge."""
         return Clock(dt.timedelta(seconds=self.clock_offset_seconds))
+
+    def sending_warnings(self) -> list[str]:
+        """What is missing for sending surveys to real customers; nothing while live sending is off."""
+        if not self.live_sending or self.postal_address:
+            return []
+        return [
+            "survey mails name no postal address, which many countries' laws demand\n"
+            "  what to do: set CLOSEDLOOP_POSTAL_ADDRESS"
+        ]
 
     def may_receive(self, address: str) -> bool:
         """Whether mail may go to `address`: always when live, else only to the allow-list."""

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from closedloop.clock import Clock
 from closedloop.errors import Refused
 from closedloop.settings import Settings
+from dispatch.signing import signer
 from dispatch.smtp import MailServerUnavailable, SmtpSession
 
 
@@ -35,7 +36,9 @@ def send_notice(settings: Settings, subject: str, text: str, *, now: dt.datetime
     mail.set_content(text)
     session = SmtpSession(settings.smtp_url)
     try:
-        outcome = session.deliver(settings.sender_address, [settings.operator_address], bytes(mail))
+        outcome = session.deliver(
+            settings.sender_address, [settings.operator_address], signer(settings)(mail.as_bytes(policy=SMTP))
+        )
     finally:
         session.close()
     if outcome.state != "sent":

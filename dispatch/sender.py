@@ -25,6 +25,7 @@ from closedloop.programme import Survey
 from closedloop.settings import Settings
 from dispatch.journal import Journal, read_flights
 from dispatch.lock import sender_lock
+from dispatch.signing import signer
 from dispatch.smtp import MailServerUnavailable, Outcome, SmtpSession
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def send_due(
 
     First cleans up after a sender that died, by what its journal says. `renderer(message, settings=...)` makes the mail; `connections` to the
     server (by default as many as the settings say) are used side by side; `timeout` is in seconds per answer. Raises Busy when another sender is at work on
-    this home, MailServerUnavailable when the server cannot be used: all results so far are kept, the rest is pending.
+    this home, BadInput when the key that signs mail cannot be used, MailServerUnavailable when the server cannot be used: all results so far are kept, the rest is pending.
     """
     with sender_lock(settings):
         alone = ledger.engine.dialect.name == "sqlite"
@@ -128,6 +129,7 @@ class _Run:
     ) -> None:
         self.ledger, self.settings, self.surveys = ledger, settings, surveys
         self.clock, self.render = clock, renderer
+        self.sign = signer(settings)
         self.owner = uuid.uuid4().hex
         self.report = SendReport()
         self.sessions: list[SmtpSession] = []
@@ -216,7 +218,7 @@ class _Run:
         for message in group:
             try:
                 parts = self.render(message, settings=self.settings)
-                data = parts.as_bytes(date=self.clock.now())
+                data = self.sign(parts.as_bytes(date=self.clock.now()))
                 mails.append(_Mail(message, parts.envelope_from, list(parts.recipients), data))
             except OSError:
                 raise  # the disk or the system fails us: no fault of the message, which stays pending

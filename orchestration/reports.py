@@ -153,6 +153,7 @@ def test_send(settings: Settings, survey_id: str, address: str) -> None:
     Raises BadInput for an address that may not get mail, MailServerUnavailable when the mail was not accepted.
     """
     from dispatch.rendering import render_invitation
+    from dispatch.signing import signer
     from dispatch.smtp import MailServerUnavailable, SmtpSession
 
     survey = _survey(settings, survey_id)
@@ -167,7 +168,7 @@ def test_send(settings: Settings, survey_id: str, address: str) -> None:
     parts = render_invitation(message, settings=settings)
     session = SmtpSession(settings.smtp_url)
     try:
-        outcome = session.deliver(parts.envelope_from, parts.recipients, parts.as_bytes())
+        outcome = session.deliver(parts.envelope_from, parts.recipients, signer(settings)(parts.as_bytes()))
     finally:
         session.close()
     if outcome.state != "sent":

@@ -30,6 +30,8 @@ class Look(NamedTuple):
     background: str
     occasion: str
     """The trigger event: why somebody gets the mail, which the footer says."""
+    postal_address: str
+    privacy_url: str
 
 
 def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
@@ -56,6 +58,8 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
         primary=definition["branding"]["primary_colour"],
         background=definition["branding"]["background_colour"],
         occasion=str(payload.get("trigger_event")),
+        postal_address=settings.postal_address,
+        privacy_url=settings.privacy_url,
     )
     title = write("email", "subject").strip()
     from_rep = definition["email"]["sender"] == "rep" and values["owner_name"]
@@ -73,18 +77,22 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
     domain = shared.rpartition("@")[2]
     to = address(str(payload["email"]), "To")
     sender_name = say("mail.via", name=values["owner_name"], company=company) if from_rep else settings.sender_name
-    rep_address = str(payload.get("owner_email") or "")
+    rep_address = str(payload.get("owner_email") or "") if from_rep else ""
+    rep = mailbox(values["owner_name"], rep_address, "Reply-To") if rep_address else None
+    # The rep's own address only where the company's mail server may send for it: elsewhere receivers would see a forgery.
+    is_own = rep is not None and rep_address.rpartition("@")[2].lower() in settings.rep_address_domains
     return EmailParts(
         subject=text_header(title, "Subject"),
         text=_text_layout(look).fill(filling),
         html=_html_layout(look).fill({name: escape(value) for name, value in filling.items()}),
-        from_=mailbox(sender_name, shared, "From"),
+        from_=rep if rep and is_own else mailbox(sender_name, shared, "From"),
         to=mailbox(values["contact_name"] or f"{values['first_name']} {values['last_name']}".strip(), to, "To"),
         recipients=(to,),
         envelope_from=shared,
         message_id=f"<{message['message_id']}@{domain}>",
-        reply_to=mailbox(values["owner_name"], rep_address, "Reply-To") if from_rep and rep_address else None,
-        headers={
+        reply_to=None if is_own else rep,
+        headers=({"Sender": shared} if is_own else {})
+        | {
             "List-Unsubscribe": f"<{unsubscribe}>",
             "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
             "List-Id": f"{text_header(company, 'List-Id', MAX_NAME)} <{message['survey_id']}.surveys.{domain}>"

@@ -35,6 +35,7 @@ def survey_validate(context: Context, as_json: bool) -> None:
         {"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows)
     )
     complain("warning", field_warnings(context.settings, surveys))
+    complain("warning", context.settings.sending_warnings())
 
 
 @survey.command("schema")

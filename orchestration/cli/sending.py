@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from closedloop.settings import Settings
-from orchestration.cli.front import Context, as_json, cli, lines, show
+from orchestration.cli.front import Context, as_json, cli, complain, lines, show
 
 if TYPE_CHECKING:
     from dispatch.sender import SendReport
@@ -115,6 +115,7 @@ def sending_status(context: Context, as_json: bool) -> None:
         words += f", by {found['changed_by']} at {found['changed_at']:%Y-%m-%d %H:%M} UTC"
         words += f": {found['reason']}" if found["reason"] else ""
     show(found, as_json, words)
+    complain("warning", context.settings.sending_warnings())
 
 
 @cli.command()

@@ -264,3 +264,32 @@ def test_every_event_says_why_somebody_gets_the_mail(message, settings, event) -
 def test_an_event_that_nobody_knows_is_no_reason_to_fail(message, settings) -> None:
     text = render_invitation(message(trigger_event="long_gone"), settings=settings).text
     assert "because you are in contact with Northwind Cloud." in text
+
+
+def test_the_footer_has_address_and_privacy_where_they_are_set(message, settings) -> None:
+    bare = render_invitation(message(), settings=settings)
+    assert "Privacy" not in bare.html + bare.text
+    told = {"postal_address": "1 <Main> Street, Springfield", "privacy_url": "https://acme.example/privacy?a=1&b=2"}
+    mail = parsed(render_invitation(message(), settings=settings.model_copy(update=told)))
+    page = Links(mail.get_body(("html",)).get_content())
+    assert told["privacy_url"] in [link["href"] for link in page.links]
+    for part in (unescape(mail.get_body(("html",)).get_content()), mail.get_body(("plain",)).get_content()):
+        assert "Northwind Cloud, 1 <Main> Street, Springfield" in part
+
+
+def test_from_the_address_of_the_rep_where_we_may_send_for_it(message, settings) -> None:
+    rep = {"email": {"sender": "rep"}}
+    allowed = settings.model_copy(update={"rep_address_domains": ["closedloop.example"]})
+    parts = render_invitation(message(rep, owner_email="robin.rep@ClosedLoop.example"), settings=allowed)
+    mail = parsed(parts)
+    assert mail["From"].addresses[0].addr_spec == "robin.rep@ClosedLoop.example"
+    assert mail["From"].addresses[0].display_name == "Robin Rep"
+    assert mail["Sender"].address.addr_spec == parts.envelope_from == "feedback@closedloop.example"
+    assert mail["Reply-To"] is None
+    for elsewhere in ("robin@sub.closedloop.example", "robin@evilclosedloop.example"):
+        other = parsed(render_invitation(message(rep, owner_email=elsewhere), settings=allowed))
+        assert other["From"].addresses[0].addr_spec == "feedback@closedloop.example"
+        assert other["Sender"] is None
+        assert other["Reply-To"].addresses[0].addr_spec == elsewhere
+    shared = parsed(render_invitation(message(), settings=allowed))
+    assert shared["From"].addresses[0].addr_spec == "feedback@closedloop.example"
