@@ -14,6 +14,7 @@ from closedloop.ledger.rows import add_events, chunks
 from closedloop.ledger.schema import exclusions, suppressions
 
 REASONS = frozenset({"unsubscribed", "opted_out", "bounced", "complained", "imported"})
+STRONGER = frozenset({"opted_out", "bounced", "complained"})
 
 
 def suppress(
@@ -22,7 +23,7 @@ def suppress(
     """Never write to these addresses again (keys as `closedloop.identity.person_key` makes them).
 
     Takes the ledger (then in chunks of 1,000) or an open write transaction. Keys already suppressed keep their first
-    reason; only a person's own unsubscribe, which they may take back, gives way to any other. `author` is kept where a person said so. Returns how many are new. Raises BadInput for an unknown reason.
+    reason; only a person's own unsubscribe, which they may take back, gives way to STRONGER ones. `author` is kept where a person said so. Returns how many are new. Raises BadInput for an unknown reason.
     """
     if reason not in REASONS:
         raise BadInput(f"no such reason for a suppression: '{reason}'", field="reason")
@@ -41,7 +42,7 @@ def _suppress(conn: Connection, keys: list[str], reason: str, author: str | None
     this = suppressions.c.person_key
     known = dict(conn.execute(select(this, suppressions.c.reason).where(this.in_(keys))).tuples().all())
     new = [key for key in keys if key not in known]
-    if stronger := [key for key in known if known[key] == "unsubscribed" != reason]:
+    if stronger := [key for key in known if known[key] == "unsubscribed" and reason in STRONGER]:
         conn.execute(update(suppressions).where(this.in_(stronger)).values(reason=reason, since=now))
         add_events(conn, [_list_event("suppressed_address", now, person_key=key, reason=reason) for key in stronger])
     if new:

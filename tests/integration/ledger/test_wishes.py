@@ -92,7 +92,7 @@ def test_ones_own_unsubscribe_may_be_taken_back_and_made_again(ledger: Ledger) -
     assert _kinds(ledger) == [*once, "resubscribed", *once]
 
 
-@pytest.mark.parametrize("reason", ["bounced", "complained", "opted_out", "imported"])
+@pytest.mark.parametrize("reason", ["bounced", "complained", "opted_out"])
 @pytest.mark.parametrize("unsubscribes_first", [True, False])
 def test_what_others_said_of_an_address_stays(ledger: Ledger, reason: str, unsubscribes_first: bool) -> None:
     ann = candidate("ann")
