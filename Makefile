@@ -40,7 +40,7 @@ chaos: .venv/ready-dev   ## the sender killed 500 times over 10,000 messages, ag
 chaos-collector: .venv/ready-dev  ## the collector killed 200 times while people answer
 	@$(BIN)/python tests/support/collector_chaos.py $(ARGS)
 
-proof-scanners: .venv/ready-dev  ## 1,000 mails opened by machines, with and without scripts: nothing counts
+proof-scanners: .venv/ready-dev  ## 1,000 mails opened by machines that follow every link, with and without scripts
 	@$(BIN)/python tests/support/scanner_proof.py $(ARGS)
 
 fuzz: .venv/ready-dev    ## the collector against its OpenAPI description, 1,000 requests for each operation and kind

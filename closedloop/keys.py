@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from closedloop.errors import BadInput
+from closedloop.locks import only_one
 
 
 def keys_of(text: str) -> list[str]:
@@ -50,22 +52,27 @@ def _read(path: Path, inode: int, modified: int) -> str:
 
 
 def rotate(path: Path) -> str:
-    """Put a new key before the others; returns its fingerprint."""
+    """Put a new key before the others; returns its fingerprint. Raises Busy."""
     key = new_key()
-    _write(path, "\n".join([key, *keys_of(read_keys(path))]))
+    with _changing(path):
+        _write(path, "\n".join([key, *keys_of(read_keys(path))]))
     return fingerprint(key)
 
 
 def drop(path: Path, which: str) -> None:
-    """Remove an older key by its fingerprint: links that it signed are wrong from now on. Raises BadInput."""
-    first, *older = keys_of(read_keys(path))
-    if which == fingerprint(first):
-        raise BadInput(
-            "this key signs links now", field=which, remedy="put a new one before it: closedloop keys rotate"
-        )
-    if which not in map(fingerprint, older):
-        raise BadInput("there is no such key", field=which, remedy="`closedloop keys list` shows them")
-    _write(path, "\n".join([first, *(key for key in older if fingerprint(key) != which)]))
+    """Remove an older key by its fingerprint: links that it signed are wrong from now on. Raises BadInput, Busy."""
+    with _changing(path):
+        first, *older = keys_of(read_keys(path))
+        if which == fingerprint(first):
+            remedy = "put a new one before it: closedloop keys rotate"
+            raise BadInput("this key signs links now", field=which, remedy=remedy)
+        if which not in map(fingerprint, older):
+            raise BadInput("there is no such key", field=which, remedy="`closedloop keys list` shows them")
+        _write(path, "\n".join([first, *(key for key in older if fingerprint(key) != which)]))
+
+
+def _changing(path: Path) -> AbstractContextManager[None]:
+    return only_one(path.with_suffix(".lock"), busy="the keys are being changed by another process")
 
 
 def _write(path: Path, text: str, *, is_first: bool = False) -> None:
@@ -77,6 +84,9 @@ def _write(path: Path, text: str, *, is_first: bool = False) -> None:
         os.fsync(handle.fileno())  # an empty key after a power failure would sign links that anyone can make
     if not is_first:
         draft.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # links that a key signs are of no use when the key is gone after a power failure
+        os.close(folder)
         return
     try:
         os.link(draft, path)  # atomic: of two processes starting together, one key wins

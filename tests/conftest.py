@@ -9,12 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as examples
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "support"))
 
 import postgres
 
 from closedloop.settings import Settings
+
+# A test is right or wrong, however busy the machine is.
+examples.register_profile("untimed", deadline=None)
+examples.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 

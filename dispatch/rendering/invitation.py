@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from closedloop.colours import palette
-from closedloop.links import open_link, survey_link, unsubscribe_link
+from closedloop.links import open_link, preferences_link, survey_link, unsubscribe_link
 from closedloop.phrases import phrases
 from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
@@ -71,6 +71,7 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
         "signature": f"{values['owner_name']}, {company}" if from_rep else say("mail.team", company=company),
         "survey": survey_link(settings, invitation_id),
         "unsubscribe": unsubscribe,
+        "preferences": preferences_link(settings, invitation_id),
         "pixel": open_link(settings, invitation_id),
     }
     shared = address(settings.sender_address, "From")
@@ -117,7 +118,8 @@ def _text_layout(look: Look) -> Layout:
 
 def _layout(template: str, look: Look) -> Layout:
     slots = {
-        name: slot(name) for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "pixel")
+        name: slot(name)
+        for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "preferences", "pixel")
     }
     say, reason = phrases(look.language), f"reasons.{look.occasion}"
     view = {

@@ -27,6 +27,7 @@ from ingestion.collector.commit import Overloaded
 from ingestion.collector.forms import BadField, BodyLimit
 from ingestion.collector.limits import Buckets, RateLimit
 from ingestion.collector.operation import Operation
+from ingestion.collector.secured import Secured
 from ingestion.collector.shared import Shared, as_json, plain_look, wants_json
 from ingestion.collector.subscription import Subscriptions
 from ingestion.collector.survey import SurveyPages
@@ -59,7 +60,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
         finally:
             await run_in_threadpool(shared.close)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *(route for group in groups for route in group.routes),
             Route("/preview/{survey}", show_preview, methods=["GET", "POST"]),
@@ -81,6 +82,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
         },
         lifespan=lifespan,
     )
+    # Around Starlette's own last resort too: its replies need the headers most.
+    app.middleware_stack = Secured(app.build_middleware_stack(), is_https=settings.collector_url.startswith("https:"))
+    return app
 
 
 class _Refusals:
@@ -91,7 +95,9 @@ class _Refusals:
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return self._notice(request, error.status_code if error.status_code in REFUSALS else 400)
+        response = self._notice(request, error.status_code if error.status_code in REFUSALS else 400)
+        response.headers.update(error.headers or {})  # of a 405: what is allowed
+        return response
 
     async def refuse_field(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, BadField)

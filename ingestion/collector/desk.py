@@ -127,20 +127,24 @@ def wishes(conn: Connection, invitation_id: str) -> tuple[Invitation, Wishes] | 
 
 def choose(
     invitation_id: str, chosen: Chosen, surveys: Collection[str], *, at: dt.datetime, now: Now
-) -> Callable[[Connection], tuple[Invitation, Wishes] | None]:
-    """Keep what a person chose of `surveys`; gives what stands then. An address that is blocked stays so."""
+) -> Callable[[Connection], tuple[Invitation, Wishes, bool] | None]:
+    """Keep what a person chose of `surveys`; gives what stands then, and whether it is what they chose: an address that is
+    blocked stays so.
+    """
 
-    def work(conn: Connection) -> tuple[Invitation, Wishes] | None:
+    def work(conn: Connection) -> tuple[Invitation, Wishes, bool] | None:
         found = wishes(conn, invitation_id)
-        if found is None or found[1].is_blocked or not (person := found[0].person_key):
-            return found
+        if found is None:
+            return None
+        if found[1].is_blocked or not (person := found[0].person_key):
+            return *found, False
         if not chosen.any:
             ledger_answers.unsubscribe(conn, invitation_id, at=at, now=now())
         else:
             subscribe_again(conn, person, at=at, now=now())
             days = chosen.at_most_every_days
             wish(conn, person, surveys=surveys, wanted=chosen.wanted, at_most_every_days=days, at=at, now=now())
-        return wishes(conn, invitation_id)
+        return found[0], wishes_of(conn, person), True
 
     return work
 

@@ -62,10 +62,11 @@ class RateLimit:
         self._app, self._posts, self._visits, self._refuse = app, posts, visits, refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _is_free(scope["path"]):
+        client = client_of(scope) if scope["type"] == "http" else ""
+        if not client or _is_free(scope["path"]):
             await self._app(scope, receive, send)
             return
-        client, buckets = client_of(scope), self._posts if scope["method"] == "POST" else self._visits
+        buckets = self._posts if scope["method"] == "POST" else self._visits
         if wait := buckets.wait(client):
             response = await self._refuse(Request(scope))
             response.headers["Retry-After"] = str(math.ceil(wait))
@@ -76,12 +77,16 @@ class RateLimit:
 
 
 def client_of(scope: Scope) -> str:
-    """Whose bucket a request empties: its address as the server knows it (behind a proxy: as the proxy told)."""
+    """Whose bucket a request empties: its address as the server knows it (behind a proxy: as the proxy told). Empty for this
+    machine itself: a proxy here that names nobody must not make all people one client.
+    """
     host = (scope.get("client") or ("",))[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
+    if address.is_loopback:
+        return ""
     if address.version == 4:
         return host
     return str(ipaddress.ip_network((address, 64), strict=False))

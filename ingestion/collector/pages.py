@@ -39,16 +39,6 @@ TEMPLATES = Environment(
 STYLE = Markup((HERE / "assets" / "page.css").read_text(encoding="utf-8"))
 SCRIPT = Markup((HERE / "assets" / "page.js").read_text(encoding="utf-8"))
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-Robots-Tag": "noindex, nofollow",
-}
-
 
 class Look:
     """How a survey's pages look and what they say to one person; without a survey, the house's plain look.
@@ -240,7 +230,7 @@ def _render(
         "frame-ancestors": "'none'",
     }
     secured = {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items())}
-    return HTMLResponse(html, status, headers=HEADERS | secured)
+    return HTMLResponse(html, status, headers=secured)
 
 
 def _logo(url: str | None) -> tuple[str | None, str | None]:

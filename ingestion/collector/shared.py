@@ -105,4 +105,4 @@ def wants_json(request: Request) -> bool:
 
 
 def as_json(status: int, content: dict[str, object]) -> JSONResponse:
-    return JSONResponse(content, status, headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    return JSONResponse(content, status)

@@ -64,8 +64,8 @@ class Subscriptions:
         if done is None:
             raise HTTPException(404)
         self._shared.metrics.count("closedloop_collector_preferences_total")
-        invitation, wishes = done
-        return await self._page(invitation, wishes, is_saved=not wishes.is_blocked)
+        invitation, wishes, is_saved = done
+        return await self._page(invitation, wishes, is_saved=is_saved)
 
     async def _wishes(self, request: Request, purpose: Purpose) -> tuple[Invitation, Wishes]:
         invitation_id = self._shared.invitation_id(request, purpose)

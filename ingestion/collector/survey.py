@@ -168,6 +168,4 @@ class SurveyPages:
             pass
         except (Busy, DBAPIError, OSError, Overloaded):
             log.warning("an open could not be recorded")
-        return Response(
-            PIXEL, media_type="image/gif", headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        )
+        return Response(PIXEL, media_type="image/gif")

@@ -51,7 +51,7 @@ class Widget:
         ]
 
     async def script(self, request: Request) -> Response:
-        headers = {"Cache-Control": "public, max-age=300", "X-Content-Type-Options": "nosniff"}
+        headers = {"Cache-Control": "public, max-age=300"}
         headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         return Response(SCRIPT, media_type="text/javascript", headers=headers)
 
@@ -145,7 +145,6 @@ class Widget:
     def _allow(self, response: Response, origin: str) -> Response:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Vary"] = "Origin"
-        response.headers["Cache-Control"] = "no-store"
         return response
 
     def _invitation_id(self, token: str) -> str:

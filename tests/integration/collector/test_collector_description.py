@@ -97,7 +97,7 @@ def test_whatever_is_sent_the_answer_is_one_that_is_described(address) -> None:
     assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
 
 
-SETTINGS = examples(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+SETTINGS = examples(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     openapi_checks.status_code_conformance,

@@ -36,6 +36,13 @@ def test_too_many_answers_wait_with_a_kind_page_and_nothing_else_does(limited) -
     assert 'refused_total{status="429"} 2' in client.get("/metrics").text
 
 
+def test_this_machine_itself_is_never_kept_waiting(settings, clock, invite) -> None:
+    settings = settings.model_copy(update={"max_posts_per_minute": 1})
+    path = f"/s/{sign(settings.link_secret, invite('ada'), Purpose.SURVEY)}"
+    with TestClient(create_app(settings, clock=clock), client=("127.0.0.1", 5000)) as client:
+        assert [client.post(path, data={"score": "9"}).status_code for _ in range(3)] == [200] * 3
+
+
 def test_too_many_pages_wait_too(limited) -> None:
     client, path = limited
     assert [client.get(path).status_code for _ in range(6)] == [200] * 5 + [429]
@@ -75,6 +82,8 @@ def test_no_limit_and_bounded_memory() -> None:
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("testclient", "testclient"),
+        ("127.0.0.1", ""),
+        ("::1", ""),
     ],
 )
 def test_whose_bucket_it_is(host: str, client: str) -> None:

@@ -32,7 +32,7 @@ def csv_of(rows: dict[str, tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(series=st.lists(export, min_size=1, max_size=5), together=st.booleans())
 def test_the_latest_state_is_the_last_export(series: list, together: bool, salesforce: Mapping) -> None:
     with tempfile.TemporaryDirectory() as folder:

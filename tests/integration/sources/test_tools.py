@@ -288,7 +288,7 @@ def test_a_tool_that_nobody_knows_is_refused(tmp_path):
         convert("askmonkey", _file(tmp_path, []), tmp_path / "x.csv", Asked())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     value=st.one_of(
         st.none(),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from closedloop.programme.filters import (
@@ -533,7 +533,6 @@ WORDS += ["and", "or", "not", "in", "is", "empty", "true", "account.tier", "cont
 WORDS += ["'A'", "3", "1e9", "'2026-03-01'", "account.a__c", "/*", "--", "{{"]
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)))
 def test_any_text_is_a_filter_or_a_filter_error(text: str) -> None:
     try:
@@ -626,7 +625,6 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(TREES, st.lists(RECORDS, min_size=1, max_size=20))
 def test_clauses_mean_what_the_tree_means(tree: Printed, records: list[Record]) -> None:
     text, meaning = tree
