@@ -7,14 +7,14 @@ from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
-from closedloop.colours import palette
+from closedloop.colours import DARK_CARD, DARK_INK, DARK_MUTED, DARK_PAGE, INK, MUTED, palette
 from closedloop.links import open_link, preferences_link, survey_link, unsubscribe_link
-from closedloop.phrases import phrases
+from closedloop.phrases import Phrases, phrases
 from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
 from dispatch.rendering.headers import MAX_NAME, address, identity_headers, mailbox, text_header
-from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot
+from dispatch.rendering.layout import TEMPLATES, Layout, from_mjml, logo_address, payload_of
 from dispatch.rendering.parts import EmailParts
 
 
@@ -108,26 +108,61 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
 
 @lru_cache(maxsize=512)
 def _html_layout(look: Look) -> Layout:
-    return _layout("invitation.html", look)
+    layout = _compiled(
+        look.primary, look.background, direction(look.language), bool(look.logo_url), bool(look.privacy_url)
+    )
+    return layout.with_values({name: escape(text) for name, text in _texts(look).items()})
 
 
 @lru_cache(maxsize=512)
 def _text_layout(look: Look) -> Layout:
-    return _layout("invitation.txt", look)
+    template = TEMPLATES.get_template("invitation.txt")
+    return Layout(template.render(has_privacy=bool(look.privacy_url))).with_values(_texts(look))
 
 
-def _layout(template: str, look: Look) -> Layout:
-    slots = {
-        name: slot(name)
-        for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "preferences", "pixel")
+@lru_cache(maxsize=512)
+def _compiled(primary: str, background: str, direction: str, has_logo: bool, has_privacy: bool) -> Layout:
+    """What is shape and colour, the same in all languages of a programme."""
+    view = {"direction": direction, "has_logo": has_logo, "has_privacy": has_privacy}
+    return from_mjml("invitation.mjml", view | paint(primary, background))
+
+
+def paint(primary: str, background: str) -> dict[str, object]:
+    """The colours that templates of mails paint with."""
+    return {
+        "colours": palette(primary, background),
+        "ink": INK,
+        "muted": MUTED,
+        "dark": {"page": DARK_PAGE, "card": DARK_CARD, "ink": DARK_INK, "muted": DARK_MUTED},
     }
+
+
+def _texts(look: Look) -> dict[str, str]:
+    """All that a mail says and that is the same for everybody who shares the look."""
     say, reason = phrases(look.language), f"reasons.{look.occasion}"
-    view = {
-        "look": look,
-        "say": say,
+    return {
+        "language": look.language,
+        "company": look.company,
+        "logo": look.logo_url or "",
+        "low_label": look.low_label,
+        "high_label": look.high_label,
+        "one_click": say("mail.one_click"),
+        "a_few_words": say("mail.a_few_words"),
+        "choose": say("mail.choose", low=look.low_label, high=look.high_label),
+        "some_seconds": say("mail.some_seconds"),
+        "thanks": say("mail.thanks"),
         "reason": say(reason if reason in say else "reasons.default", company=look.company),
-        "direction": direction(look.language),
-        "colours": palette(look.primary, look.background),
-        "scores": range(11),
+        "unsubscribe_word": say("mail.unsubscribe"),
+        "what_stops": say("mail.what_stops", company=look.company),
+        "preferences_word": say("preferences.link"),
+        "address": ", ".join(part for part in (look.company, look.postal_address) if part),
+        "privacy": look.privacy_url,
+        "privacy_word": say("mail.privacy"),
+        **score_labels(say, look.low_label, look.high_label),
     }
-    return Layout(TEMPLATES.get_template(template).render(view | slots))
+
+
+def score_labels(say: Phrases, low_label: str, high_label: str) -> dict[str, str]:
+    """What a screen reader says of each button."""
+    ends = {0: f", {low_label}", 10: f", {high_label}"}
+    return {f"score_{score}": say("of_ten", score=score) + ends.get(score, "") for score in range(11)}

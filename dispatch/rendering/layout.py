@@ -5,45 +5,60 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import mrml
 from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from markupsafe import Markup
 
 TEMPLATES = ImmutableSandboxedEnvironment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=select_autoescape(["html"]),
+    autoescape=select_autoescape(["html", "mjml"]),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
 
-# Private-use characters: no template of ours holds them, and values never pass through the split.
-_OPEN, _CLOSE = "\ue000", "\ue001"
-_SLOT = re.compile(f"{_OPEN}([a-z_]+){_CLOSE}")
-
-
-def slot(name: str) -> Markup:
-    """Where a person's value goes in a layout."""
-    return Markup(f"{_OPEN}{name}{_CLOSE}")
+_SLOT = re.compile("@@([a-z_0-9]+)@@")
 
 
 class Layout:
-    """A template rendered once per look; `fill` only joins strings, so that a mail costs microseconds."""
+    """A template whose texts are all slots, `@@name@@`; `fill` only joins strings, so that a mail costs microseconds.
 
-    def __init__(self, rendered: str) -> None:
-        pieces = _SLOT.split(rendered)
-        self._pieces, self._slots = pieces, pieces[1::2]
+    Values never pass through a template engine or the split: whatever stands in them is shown as it is.
+    """
+
+    def __init__(self, template: str) -> None:
+        self._pieces = _SLOT.split(template)
+
+    def with_values(self, values: Mapping[str, str]) -> Layout:
+        """The layout with these slots filled for good; the others stay slots."""
+        filled, pieces = copy(self), [self._pieces[0]]
+        for name, after in zip(self._pieces[1::2], self._pieces[2::2], strict=True):
+            if name in values:
+                pieces[-1] += values[name] + after
+            else:
+                pieces += [name, after]
+        filled._pieces = pieces
+        return filled
 
     def fill(self, values: Mapping[str, str]) -> str:
         """The finished text; values must be escaped already where the layout is HTML."""
         pieces = self._pieces.copy()
-        pieces[1::2] = [values[name] for name in self._slots]
+        pieces[1::2] = [values[name] for name in pieces[1::2]]
         return "".join(pieces)
+
+
+def from_mjml(template: str, view: Mapping[str, Any]) -> Layout:
+    """A template of MJML, compiled to HTML that mail programs show; in lines that need no transfer encoding."""
+    # Without `fonts` the compiler fetches known ones from a third party.
+    options = mrml.RenderOptions(fonts={})
+    html = mrml.to_html(TEMPLATES.get_template(template).render(view), render_options=options).content
+    return Layout(re.sub(r">(?=</?[a-z])", ">\n", html))
 
 
 def payload_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
