@@ -96,7 +96,8 @@ def export_mart(settings: Settings, mart: str, output: Path) -> int:
         return written[0] if written else 0
 
 
-def _survey(settings: Settings, survey_id: str) -> Survey:
+def find_survey(settings: Settings, survey_id: str) -> Survey:
+    """The programme of this id. Raises BadInput, which names those that there are."""
     surveys = {survey.id: survey for survey in load_surveys(settings.surveys)}
     if survey_id not in surveys:
         raise BadInput(f"there is no survey '{survey_id}'", field="id", remedy=f"choose one of: {', '.join(surveys)}")
@@ -139,7 +140,7 @@ def preview(settings: Settings, survey_id: str, output: Path) -> None:
     from dispatch.rendering import render_invitation
 
     parts = render_invitation(
-        sample_message(_survey(settings, survey_id), "sample@closedloop.example"), settings=settings
+        sample_message(find_survey(settings, survey_id), "sample@closedloop.example"), settings=settings
     )
     try:
         output.write_text(parts.html, encoding="utf-8")
@@ -156,7 +157,7 @@ def test_send(settings: Settings, survey_id: str, address: str) -> None:
     from dispatch.signing import signer
     from dispatch.smtp import MailServerUnavailable, SmtpSession
 
-    survey = _survey(settings, survey_id)
+    survey = find_survey(settings, survey_id)
     if not settings.may_receive(address):
         raise BadInput(
             "live sending is off, and the allow-list does not have this address",

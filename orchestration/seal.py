@@ -145,7 +145,7 @@ def _messages(
             "person_key": decision["person_key"],
             "kind": "invitation",
             "sequence": 0,
-            "channel": "email" if "email" in survey.channels else survey.channels[0],
+            "channel": next((way for way in ("email", "link") if way in survey.channels), survey.channels[0]),
             "payload": json.dumps(payload, ensure_ascii=False),
             "planned_at": now,
             "expires_at": decision["expires_at"],

@@ -29,6 +29,7 @@ from orchestration.seal import seal_publication
 if TYPE_CHECKING:
     from closedloop.ledger.reconcile import Reconciled
     from dispatch.followup import FollowUpReport
+    from dispatch.personal_links import Exported
     from dispatch.sender import SendReport
     from ingestion.sources.bounces import BounceReport
     from ingestion.sources.crm import CrmReport
@@ -231,6 +232,30 @@ def dispatch(settings: Settings, *, clock: Clock, progress: Callable[..., None] 
         report.reminders = reminders
         report.reconciled = resolved.sent_by_events
         return report
+
+
+def hand_out_links(
+    settings: Settings,
+    survey_id: str,
+    folder: Path,
+    *,
+    qr: bool = False,
+    blocks: bool = False,
+    again: bool = False,
+    now: dt.datetime,
+    progress: Callable[..., None] | None = None,
+) -> Exported:
+    """Write the personal links of a survey that wait to be handed out by the company itself; see `export_links`."""
+    from dispatch.personal_links import export_links
+    from orchestration.reports import find_survey
+
+    survey = find_survey(settings, survey_id)
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        close_expired(ledger, now=now)
+        return export_links(
+            ledger, settings, survey, folder, now=now, qr=qr, blocks=blocks, again=again, progress=progress
+        )
 
 
 def turn_sending(settings: Settings, *, on: bool, by: str, reason: str = "", now: dt.datetime) -> bool:

@@ -57,6 +57,7 @@ class Invitation:
     contact_id: str
     account_id: str | None
     person_key: str | None
+    channel: str
     state: str
     planned_at: dt.datetime
     link_expires_at: dt.datetime | None

@@ -265,8 +265,9 @@ class Survey(Part):
     sample: Sample | None = None
     """Asks only a part of the audience. Default: everyone."""
 
-    channels: tuple[Literal["email", "in_app", "portal"], ...] = ("email",)
-    """Where people are asked; the first place that reaches them counts, and a mail goes out only with `email`."""
+    channels: tuple[Literal["email", "link", "in_app", "portal"], ...] = ("email",)
+    """Where people are asked; the first place that reaches them counts. A mail goes out only with `email`; with `link` in its
+    place the company hands the personal links out by itself."""
     email: Email = Email()
     """The invitation's subject and sender."""
     reminders: Reminders = Reminders()
@@ -291,6 +292,8 @@ class Survey(Part):
     def _some_channel(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         if not channels:
             raise Fault("no active channel: the survey would reach nobody", remedy="name at least one, such as [email]")
+        if {"email", "link"} <= set(channels):
+            raise Fault("either a mail goes out or the company hands out links", remedy="take `email` or `link` out")
         return tuple(dict.fromkeys(channels))
 
     @field_validator("triggers")

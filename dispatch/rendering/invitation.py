@@ -7,14 +7,14 @@ from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
 
-from closedloop.colours import DARK_CARD, DARK_INK, DARK_MUTED, DARK_PAGE, INK, MUTED, palette
 from closedloop.links import open_link, preferences_link, survey_link, unsubscribe_link
-from closedloop.phrases import Phrases, phrases
+from closedloop.phrases import phrases
 from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
+from dispatch.rendering.block import score_labels
 from dispatch.rendering.headers import MAX_NAME, address, identity_headers, mailbox, text_header
-from dispatch.rendering.layout import TEMPLATES, Layout, from_mjml, logo_address, payload_of
+from dispatch.rendering.layout import TEMPLATES, Layout, from_mjml, logo_address, paint, payload_of
 from dispatch.rendering.parts import EmailParts
 
 
@@ -127,16 +127,6 @@ def _compiled(primary: str, background: str, direction: str, has_logo: bool, has
     return from_mjml("invitation.mjml", view | paint(primary, background))
 
 
-def paint(primary: str, background: str) -> dict[str, object]:
-    """The colours that templates of mails paint with."""
-    return {
-        "colours": palette(primary, background),
-        "ink": INK,
-        "muted": MUTED,
-        "dark": {"page": DARK_PAGE, "card": DARK_CARD, "ink": DARK_INK, "muted": DARK_MUTED},
-    }
-
-
 def _texts(look: Look) -> dict[str, str]:
     """All that a mail says and that is the same for everybody who shares the look."""
     say, reason = phrases(look.language), f"reasons.{look.occasion}"
@@ -160,9 +150,3 @@ def _texts(look: Look) -> dict[str, str]:
         "privacy_word": say("mail.privacy"),
         **score_labels(say, look.low_label, look.high_label),
     }
-
-
-def score_labels(say: Phrases, low_label: str, high_label: str) -> dict[str, str]:
-    """What a screen reader says of each button."""
-    ends = {0: f", {low_label}", 10: f", {high_label}"}
-    return {f"score_{score}": say("of_ten", score=score) + ends.get(score, "") for score in range(11)}

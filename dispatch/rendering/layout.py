@@ -14,6 +14,8 @@ import mrml
 from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from closedloop.colours import DARK_CARD, DARK_INK, DARK_MUTED, DARK_PAGE, INK, MUTED, palette
+
 TEMPLATES = ImmutableSandboxedEnvironment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(["html", "mjml"]),
@@ -22,6 +24,8 @@ TEMPLATES = ImmutableSandboxedEnvironment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+
+FONT = "-apple-system,BlinkMacSystemFont,Segoe UI,Roboto,Helvetica,Arial,sans-serif"
 
 _SLOT = re.compile("@@([a-z_0-9]+)@@")
 
@@ -59,6 +63,18 @@ def from_mjml(template: str, view: Mapping[str, Any]) -> Layout:
     options = mrml.RenderOptions(fonts={})
     html = mrml.to_html(TEMPLATES.get_template(template).render(view), render_options=options).content
     return Layout(re.sub(r">(?=</?[a-z])", ">\n", html))
+
+
+def paint(primary: str, background: str) -> dict[str, object]:
+    """The colours and the type that templates of mails use."""
+    return {
+        "colours": palette(primary, background),
+        "ink": INK,
+        "muted": MUTED,
+        "dark": {"page": DARK_PAGE, "card": DARK_CARD, "ink": DARK_INK, "muted": DARK_MUTED},
+        "font": f"font-family:{FONT}",
+        "font_names": FONT,
+    }
 
 
 def payload_of(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -62,10 +62,12 @@ def visit(
 
 
 def answer(
-    invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now, channel: str = "email"
+    invitation_id: str, posted: Posted, *, at: dt.datetime, now: Now, channel: str | None = None
 ) -> Callable[[Connection], Heard | None]:
-    """Record an answer, in the portal also as done on the customer's timeline; None when there is no such invitation. The work raises BadField, before it writes, for answers that
-    the survey does not have.
+    """Record an answer, in the portal also as done on the customer's timeline; None when there is no such invitation.
+
+    `channel` is where it was given, by default where the invitation reached the person. The work raises BadField, before it
+    writes, for answers that the survey does not have.
     """
 
     def work(conn: Connection) -> Heard | None:
@@ -80,7 +82,7 @@ def answer(
             posted.score,
             comment=posted.comment,
             answers=_answers(found, posted),
-            channel=channel,
+            channel=channel or found.channel,
             judged=posted.judged,
             visible_ms=posted.visible_ms,
             at=at,

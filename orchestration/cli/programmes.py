@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 
@@ -89,6 +90,38 @@ def survey_preview(context: Context, survey_id: str, output: Path) -> None:
 
     preview(context.settings, survey_id, output)
     click.echo(output)
+
+
+@survey.command("links")
+@click.argument("survey_id")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
+@click.option("--qr", is_flag=True, help="A QR code (SVG) for each link too.")
+@click.option("--blocks", is_flag=True, help="The eleven score buttons as HTML too, for a mail of your own.")
+@click.option("--again", is_flag=True, help="Links from before too, unless answered or over.")
+@as_json
+@click.pass_obj
+def survey_links(
+    context: Context, survey_id: str, output: Path, qr: bool, blocks: bool, again: bool, as_json: bool
+) -> None:
+    """Personal links of a survey with `channels: [link]`, which you hand out yourself.
+
+    Writes a table of all invitations that wait. They are on the books as sent from then on, so that cooldowns count.
+    """
+    from orchestration import work
+
+    tell = None if as_json else lambda report: click.echo(f"  {report.new + report.again:,} links", err=True)
+    found = work.hand_out_links(
+        context.settings,
+        survey_id,
+        output,
+        qr=qr,
+        blocks=blocks,
+        again=again,
+        now=context.clock.now(),
+        progress=tell,
+    )
+    result = {"table": str(found.table), **dataclasses.asdict(found.handed_out)}
+    show(result, as_json, lines(result))
 
 
 @survey.command("test-send")

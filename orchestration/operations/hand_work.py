@@ -82,6 +82,36 @@ def import_suppressions(
     context.log.info(f"loaded: {report.loaded:,}, known: {report.known:,}, in quarantine: {report.quarantined:,}")
 
 
+class PersonalLinks(Config):
+    """A survey with `channels: [link]`, and where its links go."""
+
+    survey: str = Field(description="Id of the survey.")
+    folder: str = Field(description="Folder to write to.")
+    qr: bool = Field(default=False, description="A QR code for each link too.")
+    blocks: bool = Field(default=False, description="The score buttons as HTML too.")
+    again: bool = Field(default=False, description="Links from before too, unless answered or over.")
+
+
+@op(retry_policy=RETRIES)
+def hand_out_links(context: OpExecutionContext, config: PersonalLinks, platform: ResourceParam[Platform]) -> None:
+    """Write the personal links that wait, for the company to hand out; they count as sent from then on."""
+    from orchestration import work
+
+    with failures_told_apart():
+        found = work.hand_out_links(
+            platform.settings,
+            config.survey,
+            Path(config.folder),
+            qr=config.qr,
+            blocks=config.blocks,
+            again=config.again,
+            now=platform.now(),
+        )
+    out = found.handed_out
+    held, suppressed = sum(out.held.values()), sum(out.suppressed.values())
+    context.log.info(f"{found.table}: new: {out.new:,}, again: {out.again:,}, held: {held:,}, closed: {suppressed:,}")
+
+
 class Contacted(Config):
     """A first contact with an unhappy customer."""
 
@@ -347,7 +377,13 @@ def tidy_lake_job() -> None:
     tidy_lake()
 
 
+@job(description="Personal links of a survey, as a table and QR codes, for the company to hand out by itself.")
+def survey_links_job() -> None:
+    hand_out_links()
+
+
 JOBS = [
+    survey_links_job,
     exclusions_job,
     import_suppressions_job,
     first_contact_job,
