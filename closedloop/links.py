@@ -29,6 +29,7 @@ class Purpose(StrEnum):
     OPEN = "open"
     WIDGET = "widget"
     PREFERENCES = "preferences"
+    FORM = "form"
 
 
 class BadLink(Exception):

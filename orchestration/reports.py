@@ -116,7 +116,7 @@ def sample_message(survey: Survey, address: str) -> dict[str, Any]:
         "account_name": "Sample Company",
         "company": survey.company,
         "survey_type": survey.type,
-        "trigger_event": survey.triggers[0].event,
+        "trigger_event": survey.triggers[0].event if survey.triggers else "",
         "trigger_record_id": "sample",
         "owner_name": "Robin Rep",
         "owner_email": "robin.rep@closedloop.example",

@@ -23,6 +23,9 @@ from closedloop.ledger.schema import answers, events, messages, suppressions
 CHANGE_OF_MIND = dt.timedelta(hours=24)
 """The last score within this time of the first one counts."""
 
+ANSWERED_KINDS = ("invitation", "form")
+"""Messages that an answer belongs to: what was asked, and what a visitor of the website answered without being asked."""
+
 HITS = ("opened", "clicked", "viewed")
 
 
@@ -206,7 +209,7 @@ _IDS = [messages.c[name] for name in ("message_id", *_PAGE_COLUMNS)]
 _ABOUT_INVITATION = (
     select(*_IDS, *(answers.c[name] for name in _ANSWER_COLUMNS))
     .select_from(messages.outerjoin(answers, answers.c.invitation_id == messages.c.invitation_id))
-    .where(messages.c.invitation_id == bindparam("id"), messages.c.kind == "invitation", visible())
+    .where(messages.c.invitation_id == bindparam("id"), messages.c.kind.in_(ANSWERED_KINDS), visible())
 )
 _INVITATION = _ABOUT_INVITATION.add_columns(messages.c.payload)
 _HOLD = select(messages.c.message_id).where(messages.c.message_id == bindparam("id")).with_for_update()

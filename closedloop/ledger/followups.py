@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, or_, select, update
 
 from closedloop.errors import BadInput
+from closedloop.ledger.answers import ANSWERED_KINDS
 from closedloop.ledger.engine import Ledger
 from closedloop.ledger.messages import visible
 from closedloop.ledger.rows import Row, add_events, add_messages, event, to_json
@@ -35,7 +36,7 @@ def due_followups(ledger: Ledger, *, confirmed: Iterable[str] = (), limit: int =
             *(answers.c[name] for name in _ANSWER_COLUMNS),
         )
         .join(messages, messages.c.invitation_id == answers.c.invitation_id)
-        .where(messages.c.kind == "invitation", ~answers.c.followed_up, answers.c.score <= DETRACTOR_MAX, judged)
+        .where(messages.c.kind.in_(ANSWERED_KINDS), ~answers.c.followed_up, answers.c.score <= DETRACTOR_MAX, judged)
         .where(visible())
         .order_by(answers.c.scored_at)
         .limit(limit)
@@ -118,7 +119,9 @@ def unwarned(ledger: Ledger, *, before: dt.datetime, after: dt.datetime, limit: 
         select(followups, messages.c.wave_id, messages.c.payload, answers.c.comment)
         .join(messages, messages.c.invitation_id == followups.c.invitation_id)
         .outerjoin(answers, answers.c.invitation_id == followups.c.invitation_id)
-        .where(messages.c.kind == "invitation", followups.c.first_contact_at.is_(None), followups.c.status != "closed")
+        .where(
+            messages.c.kind.in_(ANSWERED_KINDS), followups.c.first_contact_at.is_(None), followups.c.status != "closed"
+        )
         .where(followups.c.due_at > after, followups.c.due_at <= before, ~warned.exists())
         .order_by(followups.c.due_at)
         .limit(limit)

@@ -18,12 +18,13 @@ from closedloop.ledger.schema import MESSAGE_STATES, decisions, events, messages
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
-MESSAGE_KINDS = frozenset({"invitation", "reminder", "alert"})
+MESSAGE_KINDS = frozenset({"invitation", "reminder", "alert", "form"})
 EVENT_KINDS = frozenset(
     (
         *("sent", "rejected", "suppressed", "uncertain", "delivered", "bounced"),
         *("opened", "clicked", "viewed", "answered", "unsubscribed", "voided"),
         *("shown", "dismissed", "complained", "preferred", "resubscribed", "reconciled"),
+        "form_submitted",
         *("suppressed_address", "excluded", "exclusion_removed"),
         *("followup_opened", "first_contact", "outcome", "action"),
     )

@@ -112,7 +112,7 @@ messages = Table(
     Column("contact_id", String(255), nullable=False),
     Column("account_id", String(255), index=True),
     Column("person_key", String(64), index=True),
-    Column("kind", String(16), nullable=False),  # invitation, reminder, alert
+    Column("kind", String(16), nullable=False),  # invitation, reminder, alert, form (nobody was asked)
     Column("sequence", Integer, nullable=False, default=0),
     # The way on which it reaches the person first: the sender takes 'email' and 'sms', the collector shows the others.
     Column("channel", String(16), nullable=False, default="email"),

@@ -246,8 +246,8 @@ class Survey(Part):
     branding: Branding = Branding()
     """Logo and colours."""
 
-    triggers: tuple[Trigger, ...] = Field(min_length=1, max_length=50)
-    """What makes a contact due; any of them does."""
+    triggers: tuple[Trigger, ...] = Field(default=(), max_length=50)
+    """What makes a contact due; any of them does. Only a survey that asks nobody by itself (`channels: [web_form]`) has none."""
     max_age_days: int = Field(default=14, ge=1, le=365)
     """So many days after it was due nobody is asked about an event any more."""
     audience: Audience = Audience()
@@ -265,9 +265,9 @@ class Survey(Part):
     sample: Sample | None = None
     """Asks only a part of the audience. Default: everyone."""
 
-    channels: tuple[Literal["email", "link", "in_app", "portal"], ...] = ("email",)
+    channels: tuple[Literal["email", "link", "in_app", "portal", "web_form"], ...] = ("email",)
     """Where people are asked; the first place that reaches them counts. A mail goes out only with `email`; with `link` in its
-    place the company hands the personal links out by itself."""
+    place the company hands the personal links out by itself. `web_form` is a form for anyone, on the website."""
     email: Email = Email()
     """The invitation's subject and sender."""
     reminders: Reminders = Reminders()
@@ -329,6 +329,15 @@ class Survey(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Survey:
+        asks = set(self.channels) - {"web_form"}
+        if asks and not self.triggers:
+            raise Fault("no trigger: nobody would ever be due", "triggers", remedy="name at least one event")
+        if self.triggers and not asks:
+            raise Fault(
+                "a form on the website waits for visitors, and these triggers would ask nobody",
+                "triggers",
+                remedy="take them out, or add a channel on which people are asked, such as `email`",
+            )
         for place, trigger in enumerate(self.triggers):
             limit = self.max_age_of(trigger)
             if trigger.delay_days > limit:

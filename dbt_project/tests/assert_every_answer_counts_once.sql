@@ -20,7 +20,7 @@ wrong as (
 
     select counted.invitation_id
     from counted
-    left join responses on responses.invitation_id = counted.invitation_id
+    left join responses on responses.response_id = counted.invitation_id
     where counted.answers > 1
         or responses.response_id is null
 

@@ -33,6 +33,7 @@ from ingestion.collector.subscription import Subscriptions
 from ingestion.collector.survey import SurveyPages
 from ingestion.collector.webhooks import Fetch
 from ingestion.collector.webhooks.pages import Webhooks
+from ingestion.collector.website import Website
 from ingestion.collector.widget import Widget
 
 log = logging.getLogger("closedloop.collector")
@@ -47,7 +48,14 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
     """
     shared = Shared(settings, clock or settings.clock())
     refusals = _Refusals(shared)
-    groups = (SurveyPages(shared), Subscriptions(shared), Webhooks(shared, fetch), Widget(shared), Operation(shared))
+    groups = (
+        SurveyPages(shared),
+        Subscriptions(shared),
+        Webhooks(shared, fetch),
+        Widget(shared),
+        Website(shared),
+        Operation(shared),
+    )
 
     async def show_preview(request: Request) -> Response:
         return await preview.show(shared, request, request.path_params["survey"])

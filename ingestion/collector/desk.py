@@ -13,7 +13,7 @@ from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger import showing
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
 from closedloop.ledger.wishes import Wishes, subscribe_again, wish, wishes_of
-from closedloop.programme import stored_survey
+from closedloop.programme import Survey, stored_survey
 from ingestion.collector.agents import agent_of
 from ingestion.collector.forms import Answers, Chosen, Posted, fields_with, read_answers
 
@@ -94,6 +94,11 @@ def answer(
         return Heard(found, recorded.answer, too_late)
 
     return work
+
+
+def check_answers(survey: Survey, posted: Posted) -> None:
+    """Raises BadField for answers that the survey does not have, before anything is written."""
+    read_answers(survey.questions, posted.score, posted.fields)
 
 
 def _answers(found: Invitation, posted: Posted) -> Answers | None:

@@ -25,6 +25,7 @@ MAX_FIELDS = 700
 """A programme has 20 questions with 30 choices at most."""
 OWN_FIELDS = frozenset({"score", "comment", "input", "visible_ms"})
 _SCORE = re.compile(r"[0-9]|10")
+_EMAIL = re.compile(r"[^\s@<>,;:\"\\\x00-\x1f]{1,64}@[^\s@<>,;:\"\\\x00-\x1f]{1,190}\.[^\s@<>,;:\"\\\x00-\x1f.]{2,63}")
 _MAX_VISIBLE_MS = 24 * 60 * 60 * 1000
 # What a text column or a reader cannot take; tabs and line ends stay.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -92,6 +93,14 @@ def read_answer(fields: Fields) -> Posted:
         judged="human" if _last(fields, "input") == "human" else "provisional",
         visible_ms=min(int(visible), _MAX_VISIBLE_MS) if re.fullmatch(r"[0-9]{1,12}", visible) else None,
     )
+
+
+def read_email(text: str) -> str:
+    """The address that a visitor gave, or '' for none. Raises BadField for what is none."""
+    address = text.strip()
+    if address and not _EMAIL.fullmatch(address):
+        raise BadField("email", "problem.email")
+    return address
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,14 @@ class Preview:
     links: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class WebsiteForm:
+    """The page for whoever comes by: it waits for the button, and asks for an address that one need not give."""
+
+    token: str
+    email: str = ""
+
+
 def survey_page(
     look: Look,
     *,
@@ -88,6 +96,7 @@ def survey_page(
     problem: BadField | None = None,
     fields: Fields | None = None,
     preview: Preview | None = None,
+    form: WebsiteForm | None = None,
     status: int = 200,
 ) -> HTMLResponse:
     """The question with its eleven scores, the follow-up question of the chosen score's band, and the further questions
@@ -120,6 +129,7 @@ def survey_page(
         "action": action,
         "unsubscribe": unsubscribe,
         "preview": preview,
+        "form": form,
     }
     return _render("survey.html", look, view, status, script=SCRIPT)
 
@@ -149,10 +159,10 @@ def widget_page(look: Look, *, base: str, context: str, mode: str, language: str
     return _render("widget.html", look, view, 200, connects=True)
 
 
-def settled_page(look: Look, answer: Answer, status: int, *, preferences: str) -> HTMLResponse:
+def settled_page(look: Look, answer: Answer, status: int, *, preferences: str = "") -> HTMLResponse:
     """The answer stands: kindly, with what it is."""
     words = look.say("settled.words", score=answer.score, moment=look.moment(answer.submitted_at))
-    onward = (preferences, look.say("preferences.link"))
+    onward = (preferences, look.say("preferences.link")) if preferences else None
     return notice_page(look.say("settled.title"), words, status=status, look=look, onward=onward)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from closedloop.ledger import Ledger
 from closedloop.links import BadLink, Purpose, read, sign
 from closedloop.phrases import phrases
 from closedloop.programme import Survey, load_surveys
+from closedloop.programme.languages import lookup
 from closedloop.settings import Settings
 from ingestion.collector import pages
 from ingestion.collector.commit import GroupCommit
@@ -97,6 +98,13 @@ def plain_look(request: Request) -> pages.Look:
     """For a request of which no invitation is known: in the browser's language. The page's script sends the page's own."""
     accepted = request.headers.get("accept-language", "")
     return pages.Look(say=phrases(*(part.partition(";")[0] for part in accepted.split(","))))
+
+
+def spoken(wanted: str | None, request: Request, known: Collection[str]) -> str | None:
+    """Of the languages in `known` the one that was asked for, else the first that the browser names; None for neither."""
+    accepted = request.headers.get("accept-language", "").split(",")
+    named = (wanted, *(part.partition(";")[0].strip() for part in accepted))
+    return next((found for one in named if (found := lookup(one, known))), None)
 
 
 def wants_json(request: Request) -> bool:

@@ -6,7 +6,7 @@
   const form = document.getElementById("answer");
   if (!form || !window.fetch || !window.FormData) return;
   const status = document.getElementById("status");
-  const preview = form.hasAttribute("data-preview");
+  const preview = form.hasAttribute("data-preview"), waits = form.hasAttribute("data-waits");
   const words = JSON.parse(form.dataset.words), language = document.documentElement.lang;
   // Only a score from the mail or from this page's buttons is meant now; one that stood before is just shown.
   let meant = form.dataset.fromMail === "yes";
@@ -29,7 +29,7 @@
     const score = chosen(), mark = score + (human ? " human" : "");
     clearTimeout(timer);
     timer = 0;
-    if (!score || !meant || leaving || mark === posted || posted === score + " human") return;
+    if (!score || !meant || leaving || waits || mark === posted || posted === score + " human") return;
     posted = mark;
     if (preview) { say(told("would_record", score)); return; }
     say(told("recording", score));

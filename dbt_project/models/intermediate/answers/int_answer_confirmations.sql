@@ -8,9 +8,9 @@ with versions as (
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -28,7 +28,7 @@ events as (
 
 confirmed as (
 
-    {{ answer_confirmations_of('versions', 'invitations', 'hits', 'events') }}
+    {{ answer_confirmations_of('versions', 'answerers', 'hits', 'events') }}
 
 )
 

@@ -1,13 +1,14 @@
--- Every answer that counts: confirmed ones of our own surveys, and imported ones on the scale 0-10.
+-- Every answer that counts: confirmed ones of our own surveys, whether asked for or given on the website, and
+-- imported ones on the scale 0-10.
 with judged as (
 
     select * from {{ ref('int_judged_answers') }} where verdict = 'counted'
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -33,16 +34,16 @@ suspects as (
 own as (
 
     select
-        invitations.invitation_id as response_id,
-        invitations.invitation_id,
+        answerers.invitation_id as response_id,
+        case when not answerers.is_visitor then answerers.invitation_id end as invitation_id,
         false as is_imported,
 
-        invitations.survey_id,
+        answerers.survey_id,
         surveys.survey_type,
         surveys.in_headline,
-        invitations.contact_id,
-        invitations.person_key,
-        invitations.account_id,
+        answerers.contact_id,
+        answerers.person_key,
+        answerers.account_id,
 
         judged.score,
         judged.comment,
@@ -50,15 +51,15 @@ own as (
         '{}' as attributes,
         judged.channel,
 
-        invitations.trigger_event,
-        invitations.trigger_record_id,
+        answerers.trigger_event,
+        answerers.trigger_record_id,
 
         judged.scored_at as submitted_at,
         judged.responded_at,
-        invitations.sent_at
+        answerers.sent_at
     from judged
-    inner join invitations on invitations.invitation_id = judged.invitation_id
-    left join surveys on surveys.survey_id = invitations.survey_id
+    inner join answerers on answerers.invitation_id = judged.invitation_id
+    left join surveys on surveys.survey_id = answerers.survey_id
 
 ),
 

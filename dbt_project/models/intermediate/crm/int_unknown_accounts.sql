@@ -1,13 +1,13 @@
--- Accounts that contacts, invitations or imported answers name and the CRM doesn't know.
+-- Accounts that contacts, invitations, visits or imported answers name and the CRM doesn't know.
 with imported as (
 
     select * from {{ ref('int_imported_answers') }}
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -27,7 +27,7 @@ named as (
 
     select account_id from imported
     union
-    select account_id from invitations
+    select account_id from answerers
     union
     select account_id from contacts
 

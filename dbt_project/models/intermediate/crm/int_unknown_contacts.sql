@@ -1,13 +1,13 @@
--- Contacts that invitations or imported answers name and the CRM doesn't know.
+-- Contacts that invitations, visits or imported answers name and the CRM doesn't know.
 with imported as (
 
     select * from {{ ref('int_imported_answers') }}
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -21,7 +21,7 @@ named as (
 
     select contact_id, account_id, person_key, contacted_at as seen_at from imported
     union all
-    select contact_id, account_id, person_key, planned_at as seen_at from invitations
+    select contact_id, account_id, person_key, planned_at as seen_at from answerers
 
 ),
 

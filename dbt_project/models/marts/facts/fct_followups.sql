@@ -32,7 +32,7 @@ needed as (
         followups.outcome,
         followups.closed_at
     from responses
-    left join followups on followups.invitation_id = responses.invitation_id
+    left join followups on followups.invitation_id = responses.response_id
     where responses.category = 'detractor'
         or followups.invitation_id is not null
 

@@ -4,9 +4,9 @@ with judged as (
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -27,15 +27,15 @@ own as (
     select
         judged.invitation_id || ':' || cast(judged.seq as string) as response_id,
         judged.invitation_id,
-        invitations.survey_id,
-        invitations.contact_id,
+        answerers.survey_id,
+        answerers.contact_id,
 
         judged.score,
         judged.judged,
         judged.verdict as reason,
         judged.occurred_at as submitted_at
     from judged
-    inner join invitations on invitations.invitation_id = judged.invitation_id
+    inner join answerers on answerers.invitation_id = judged.invitation_id
 
 ),
 

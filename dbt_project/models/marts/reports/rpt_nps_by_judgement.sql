@@ -4,9 +4,9 @@ with judgements as (
 
 ),
 
-invitations as (
+answerers as (
 
-    select * from {{ ref('int_invitations') }}
+    select * from {{ ref('int_answerers') }}
 
 ),
 
@@ -20,13 +20,13 @@ scored as (
 
     select
         surveys.survey_type,
-        invitations.survey_id,
+        answerers.survey_id,
         judgements.judgement,
         judgements.scored_at,
         {{ nps_category('judgements.score') }} as category
     from judgements
-    inner join invitations on invitations.invitation_id = judgements.invitation_id
-    inner join surveys on surveys.survey_id = invitations.survey_id
+    inner join answerers on answerers.invitation_id = judgements.invitation_id
+    inner join surveys on surveys.survey_id = answerers.survey_id
 
 ),
 
