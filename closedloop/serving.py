@@ -6,7 +6,9 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from closedloop.errors import BadInput
@@ -59,4 +61,24 @@ def run(app: Any, sock: socket.socket, *, trusted_proxies: Sequence[str] = (), w
     except KeyboardInterrupt:
         pass
     finally:
+        sock.close()
+
+
+@contextmanager
+def serving(app: Any, sock: socket.socket) -> Iterator[None]:
+    """Serve an ASGI application in a thread of this process, for as long as the block runs."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(10)
         sock.close()

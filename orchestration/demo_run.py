@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from closedloop.clock import as_utc
 from closedloop.errors import BadInput
 from closedloop.locks import only_one
+from closedloop.serving import listen, serving
 from closedloop.settings import Settings
 from orchestration.up import LOCK
 
@@ -213,31 +213,14 @@ def _holds_data(settings: Settings) -> bool:
 @contextmanager
 def _mail_and_collector(settings: Settings) -> Iterator[None]:
     """An embedded mail sink and the collector, in this process, while customers answer."""
-    import uvicorn
-
     from dispatch.mailbox.sink import MailSink
     from ingestion.collector.app import create_app
 
     smtp, http = urlsplit(settings.smtp_url), urlsplit(settings.collector_url)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, clock=settings.clock()),
-            host="127.0.0.1",
-            port=http.port or 80,
-            log_level="warning",
-            access_log=False,
-        )
-    )
-    thread = threading.Thread(target=server.run, name="collector", daemon=True)
-    with MailSink(settings.mailbox_dir, smtp.hostname, smtp.port):
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            thread.join(timeout=10)
+    sock = listen("127.0.0.1", http.port or 80, remedy="stop what uses it, or set CLOSEDLOOP_COLLECTOR_URL")
+    app = create_app(settings, clock=settings.clock())
+    with MailSink(settings.mailbox_dir, smtp.hostname, smtp.port), serving(app, sock):
+        yield
 
 
 def _summary(

@@ -135,19 +135,6 @@ def sample_message(survey: Survey, address: str) -> dict[str, Any]:
     }
 
 
-def preview(settings: Settings, survey_id: str, output: Path) -> None:
-    """Write the invitation mail of a survey as an HTML file."""
-    from dispatch.rendering import render_invitation
-
-    parts = render_invitation(
-        sample_message(find_survey(settings, survey_id), "sample@closedloop.example"), settings=settings
-    )
-    try:
-        output.write_text(parts.html, encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write(output, error.strerror) from None
-
-
 def test_send(settings: Settings, survey_id: str, address: str) -> None:
     """Send one sample invitation to `address`; it stands in no book.
 

@@ -203,6 +203,13 @@ class EmailTexts(Part):
     """The subject line."""
 
 
+class PreferencesTexts(Part):
+    """The survey on the preference page, in another language."""
+
+    title: Text | None = None
+    """What the survey is called there."""
+
+
 class Translation(Part):
     """The texts in another language; what is missing is taken from `fallback`, in the end from the survey's own texts."""
 
@@ -216,6 +223,8 @@ class Translation(Part):
     """What the last page says."""
     email: EmailTexts = EmailTexts()
     """The mail's subject."""
+    preferences: PreferencesTexts = PreferencesTexts()
+    """What it is called on the preference page."""
     questions: dict[str, QuestionTranslation] = {}
     """The further questions, by their ids; `id:scores`, such as `reason:0-6`, is one variant."""
 
@@ -238,6 +247,13 @@ class Email(Part):
     """The subject line."""
     sender: Literal["shared", "rep"] = "shared"
     """`shared`: the team's address; `rep`: in the account owner's name, and replies go to that person."""
+
+
+class Preferences(Part):
+    """The survey on the page where people choose what they get."""
+
+    title: Text | None = None
+    """What the survey is called there, such as 'After a purchase'. Default: its name."""
 
 
 def questions_for(questions: tuple[SurveyQuestion, ...], score: int) -> Iterator[SurveyQuestion]:

@@ -20,6 +20,7 @@ from closedloop.programme.content import (
     Email,
     FollowUpQuestions,
     PerBand,
+    Preferences,
     Question,
     Redirect,
     SurveyQuestion,
@@ -270,6 +271,8 @@ class Survey(Part):
     place the company hands the personal links out by itself. `web_form` is a form for anyone, on the website."""
     email: Email = Email()
     """The invitation's subject and sender."""
+    preferences: Preferences = Preferences()
+    """How people find it on the page where they choose what they get."""
     reminders: Reminders = Reminders()
     """Who does not answer is reminded."""
     link_valid_days: int = Field(default=60, ge=1, le=730)

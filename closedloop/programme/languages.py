@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
-_SECTIONS = ("question", "follow_up_questions", "thank_you", "email")
+_SECTIONS = ("question", "follow_up_questions", "thank_you", "email", "preferences")
 
 Definition = Mapping[str, Any]
 """A programme as it is stored with a message: the JSON form of a Survey."""
@@ -55,7 +55,7 @@ def _chain(tag: str | None, own: str, translations: Mapping[str, Any]) -> Iterat
 def _say(spoken: dict[str, Any], translation: Mapping[str, Any]) -> None:
     for section in _SECTIONS:
         given = {name: text for name, text in translation.get(section, {}).items() if text is not None}
-        spoken[section] = {**spoken[section], **given}
+        spoken[section] = {**spoken.get(section, {}), **given}  # stored before there was such a section
     given = translation.get("questions") or {}
     spoken["questions"] = [
         # The words for a question serve all its variants; those for one variant go before them.

@@ -17,16 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from closedloop.clock import Clock
 from closedloop.errors import Busy
 from closedloop.settings import Settings
-from ingestion.collector import pages, preview
+from ingestion.collector import pages
 from ingestion.collector.commit import Overloaded
 from ingestion.collector.forms import BadField, BodyLimit
 from ingestion.collector.limits import Buckets, RateLimit
 from ingestion.collector.operation import Operation
+from ingestion.collector.preview import MailOf, Previews
 from ingestion.collector.secured import Secured
 from ingestion.collector.shared import Shared, as_json, plain_look, wants_json
 from ingestion.collector.subscription import Subscriptions
@@ -41,10 +41,12 @@ log = logging.getLogger("closedloop.collector")
 REFUSALS = (400, 403, 404, 405, 410, 413, 429, 500, 503)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch | None = None) -> Starlette:
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, fetch: Fetch | None = None, mail_of: MailOf | None = None
+) -> Starlette:
     """The application; it opens the ledger when it starts and commits what waits when it stops.
 
-    `fetch` brings the certificates of a mail provider from the web.
+    `fetch` brings the certificates of a mail provider from the web, `mail_of` makes the mails of previews.
     """
     shared = Shared(settings, clock or settings.clock())
     refusals = _Refusals(shared)
@@ -54,11 +56,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
         Webhooks(shared, fetch),
         Widget(shared),
         Website(shared),
+        Previews(shared, mail_of),
         Operation(shared),
     )
-
-    async def show_preview(request: Request) -> Response:
-        return await preview.show(shared, request, request.path_params["survey"])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -69,10 +69,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, fetch: Fetch |
             await run_in_threadpool(shared.close)
 
     app = Starlette(
-        routes=[
-            *(route for group in groups for route in group.routes),
-            Route("/preview/{survey}", show_preview, methods=["GET", "POST"]),
-        ],
+        routes=[route for group in groups for route in group.routes],
         middleware=[
             Middleware(
                 RateLimit,

@@ -24,7 +24,7 @@ from closedloop.programme import Survey, band_of, stored_survey
 from closedloop.programme.content import SurveyQuestion
 from closedloop.programme.definitions import Branding
 from closedloop.programme.languages import direction, translated
-from closedloop.texts import fill, values_of
+from closedloop.texts import VARIABLES, fill, values_of
 from ingestion.collector.forms import MAX_COMMENT, MAX_TEXT, BadField, Fields, field_of, fields_with
 
 HERE = Path(__file__).parent
@@ -73,9 +73,12 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The pages of a programme's file, for a made-up person: `links` shows them in the other languages, by tag."""
+    """The pages of a programme's file, for a made-up person: `links` shows them in the other languages, by tag, `widths` all at
+    three widths.
+    """
 
     links: Mapping[str, str]
+    widths: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +180,18 @@ def preferences_page(
     """Which of `surveys`, how often, or none; it works without any script."""
     view = {
         "action": action,
-        "surveys": [(survey.id, survey.name, survey.type) for survey in surveys],
+        "surveys": [(survey.id, _called(survey, look.language), survey.type) for survey in surveys],
         "often": OFTEN,
         "wishes": wishes,
         "is_saved": is_saved,
     }
     return _render("preferences.html", look, view, 200)
+
+
+def _called(survey: Survey, language: str) -> str:
+    """What a survey is called for those who get it."""
+    title = translated(survey.model_dump(mode="json"), language)["preferences"]["title"]
+    return fill(title, {**dict.fromkeys(VARIABLES, ""), "company": survey.company}) if title else survey.name
 
 
 def notice_page(
@@ -225,6 +234,7 @@ def _render(
     template: str, look: Look, view: dict[str, Any], status: int, script: str = "", *, connects: bool = False
 ) -> HTMLResponse:
     connects = connects or bool(script)
+    is_framed = bool(view.get("preview") or view.get("is_preview"))
     nonce = secrets.token_urlsafe(16)
     html = TEMPLATES.get_template(template).render(
         look=look, say=look.say, nonce=nonce, style=STYLE, script=script, **view
@@ -237,10 +247,24 @@ def _render(
         "img-src": look.logo_origin or "'none'",
         "form-action": "'self'",
         "base-uri": "'none'",
-        "frame-ancestors": "'none'",
+        "frame-ancestors": "'self'" if is_framed else "'none'",
     }
-    secured = {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items())}
-    return HTMLResponse(html, status, headers=secured)
+    return HTMLResponse(html, status, headers=_secured(policy) | (_FRAMED if is_framed else {}))
+
+
+def widths_page(view: dict[str, Any]) -> HTMLResponse:
+    """A preview in frames of several widths."""
+    nonce = secrets.token_urlsafe(16)
+    html = TEMPLATES.get_template("widths.html").render(nonce=nonce, **view)
+    return HTMLResponse(html, headers=_secured({**_NOTHING, "style-src": f"'nonce-{nonce}'", "frame-src": "'self'"}))
+
+
+def _secured(policy: Mapping[str, str]) -> dict[str, str]:
+    return {"Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items())}
+
+
+_FRAMED = {"X-Frame-Options": "SAMEORIGIN"}
+_NOTHING = {"default-src": "'none'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
 
 
 def _logo(url: str | None) -> tuple[str | None, str | None]:

@@ -9,14 +9,23 @@ from closedloop.errors import BadInput
 from closedloop.serving import listen, run
 from closedloop.settings import Settings, load_settings
 from ingestion.collector.app import create_app
+from ingestion.collector.preview import MailOf
 
 
 def serve(
-    settings: Settings, port: int = 8080, host: str = "127.0.0.1", *, workers: int = 1, clock: Clock | None = None
+    settings: Settings,
+    port: int = 8080,
+    host: str = "127.0.0.1",
+    *,
+    workers: int = 1,
+    clock: Clock | None = None,
+    mail_of: MailOf | None = None,
+    factory: str = f"{__name__}:app_of_the_environment",
 ) -> None:
     """Answer requests at `host:port` (0: any free port); returns when told to stop, with all answers on disk.
 
-    Several workers read the settings anew, each in a process of its own. Raises BadInput when the port cannot be taken or the
+    `mail_of` makes the mails of previews. Several workers read the settings anew, each in a process of its own, and are made
+    by `factory` (`module:function`). Raises BadInput when the port cannot be taken or the
     home cannot be written, and for several workers over SQLite, where they would only wait for each other.
     """
     if workers > 1 and not settings.ledger_database_url.startswith("postgresql"):
@@ -29,7 +38,7 @@ def serve(
     _ = settings.link_secret  # before the workers start: all have the same
     sock = listen(host, port, remedy="stop what uses it, or choose another with --port")
     print(f"collector: http://{host}:{sock.getsockname()[1]}", flush=True)
-    app = create_app(settings, clock=clock) if workers == 1 else f"{__name__}:app_of_the_environment"
+    app = create_app(settings, clock=clock, mail_of=mail_of) if workers == 1 else factory
     run(app, sock, trusted_proxies=settings.trusted_proxies, workers=workers)
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from closedloop.ledger.answers import Invitation
+from closedloop.ledger.visitors import CHANNEL
 from closedloop.ledger.wishes import OWN, Wishes
 from closedloop.links import Purpose
 from closedloop.programme import Survey
@@ -85,7 +86,8 @@ class Subscriptions:
 
     def _active(self) -> list[Survey]:
         """What one may get at all."""
-        found = (survey for survey in self._shared.programmes.all().values() if survey.status == "active")
+        active = (survey for survey in self._shared.programmes.all().values() if survey.status == "active")
+        found = (survey for survey in active if set(survey.channels) != {CHANNEL})
         return sorted(found, key=lambda survey: survey.name)
 
     def _unsubscribed(self, look: pages.Look, invitation: Invitation, *, is_new: bool) -> Response:

@@ -30,8 +30,6 @@ from ingestion.collector.forms import BadField, read_answer
 from ingestion.collector.shared import Shared, as_json, posted_fields
 
 SCRIPT = (Path(__file__).parent / "assets" / "widget.js").read_text(encoding="utf-8")
-PREVIEW = "preview:"
-"""A context that begins so shows a programme's widget to a made-up person; nothing is recorded."""
 
 
 class Widget:
@@ -47,7 +45,6 @@ class Widget:
             Route("/widget/answer", self.answer, methods=["POST"]),
             Route("/widget/dismiss", self.dismiss, methods=["POST"]),
             Route("/portal/{context}", self.portal, methods=["GET"]),
-            Route("/preview/{survey}/widget", self.preview, methods=["GET"]),
         ]
 
     async def script(self, request: Request) -> Response:
@@ -59,9 +56,9 @@ class Widget:
         """200 with the texts when this visitor is due, else 204. What is shown counts as asked from now on."""
         origin, fields = self._origin(request), await posted_fields(request)
         context, place = _one(fields, "context"), _place(fields)
-        if context.startswith(PREVIEW):
+        if context.startswith(preview.CONTEXT):
             return self._allow(
-                await self._show_preview(context.removeprefix(PREVIEW), _one(fields, "language")), origin
+                await self._show_preview(context.removeprefix(preview.CONTEXT), _one(fields, "language")), origin
             )
         now = self._shared.clock.now()
         try:
@@ -116,18 +113,6 @@ class Widget:
         except BadContext:
             raise HTTPException(404) from None
         return pages.widget_page(pages.Look(), base=self._shared.base, context=context, mode="card")
-
-    async def preview(self, request: Request) -> Response:
-        """The widget or (`?mode=card`) the card of a programme as its file stands."""
-        survey_id = request.path_params["survey"]
-        survey = await run_in_threadpool(preview.find, self._shared.settings, survey_id)
-        if survey is None:
-            raise HTTPException(404)
-        mode = "card" if request.query_params.get("mode") == "card" else "panel"
-        language = request.query_params.get("language") or ""
-        look = preview.look_of(survey, language or None)
-        context = f"{PREVIEW}{survey_id}"
-        return pages.widget_page(look, base=self._shared.base, context=context, mode=mode, language=language)
 
     async def _show_preview(self, survey_id: str, language: str) -> Response:
         survey = await run_in_threadpool(preview.find, self._shared.settings, survey_id)

@@ -21,9 +21,14 @@ def serve() -> None:
 @click.pass_obj
 def serve_collector(context: Context, port: int, host: str, workers: int) -> None:
     """The web application that respondents meet."""
-    from ingestion.collector.serve import serve as run
+    from functools import partial
 
-    run(context.settings, port, host, workers=workers)
+    from ingestion.collector.serve import serve as run
+    from orchestration import previews
+
+    mail_of = partial(previews.sample_mail, context.settings)
+    factory = f"{previews.__name__}:app_of_the_environment"
+    run(context.settings, port, host, workers=workers, mail_of=mail_of, factory=factory)
 
 
 @serve.command("mailbox")

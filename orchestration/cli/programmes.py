@@ -82,14 +82,23 @@ def survey_plan(
 
 @survey.command("preview")
 @click.argument("survey_id")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="HTML file, or a folder for pictures.")
+@click.option("--language", help="One of the survey's. Default: its own.")
 @click.pass_obj
-def survey_preview(context: Context, survey_id: str, output: Path) -> None:
-    """Write a sample invitation as an HTML file."""
-    from orchestration.reports import preview
+def survey_preview(context: Context, survey_id: str, output: Path, language: str | None) -> None:
+    """What people would see of a survey, for a made-up person.
 
-    preview(context.settings, survey_id, output)
-    click.echo(output)
+    With an OUTPUT that ends in .html the mail alone. Else a folder: the mail, and pictures of mail, page, panel and card at
+    desktop, tablet and phone width; they need Chromium. In a browser: <collector>/preview/SURVEY/all.
+    """
+    from orchestration import previews
+
+    if output.suffix.lower() in (".html", ".htm"):
+        previews.write_mail(context.settings, survey_id, output, language=language)
+        click.echo(output)
+        return
+    for file in previews.take_pictures(context.settings, survey_id, output, language=language):
+        click.echo(file)
 
 
 @survey.command("links")

@@ -16,12 +16,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from serving import serving
-
 from closedloop.identity import person_key
 from closedloop.ledger.answers import Answer, invitation
 from closedloop.ledger.history import write_round
 from closedloop.programme import load_surveys
+from closedloop.serving import serving
 from closedloop.settings import Settings
 from dispatch.mailbox import MailSink
 from dispatch.mailbox.viewer import create_app as create_viewer

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from serving import serving
 
 from closedloop.clock import Clock
+from closedloop.serving import serving
 from dispatch.followup import run_follow_up
 from ingestion.collector.app import create_app
 from orchestration.work import build

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from serving import serving
 from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
@@ -21,6 +20,7 @@ from closedloop.identity import person_key
 from closedloop.ledger.history import write_round
 from closedloop.ledger.schema import answers, events
 from closedloop.programme import load_surveys
+from closedloop.serving import serving
 from ingestion.collector.app import create_app
 from orchestration.reports import sample_message
 

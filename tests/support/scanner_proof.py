@@ -31,13 +31,13 @@ import duckdb
 import httpx
 from ledger_world import NOW, candidate, plan
 from mail_server import MailServer
-from serving import serving
 from sqlalchemy import func, select
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger
 from closedloop.ledger.schema import answers, events, suppressions
 from closedloop.programme import load_surveys
+from closedloop.serving import serving
 from closedloop.settings import REPO, Settings
 from dispatch.sender import send_due
 from ingestion.collector.app import create_app

@@ -20,9 +20,8 @@ from starlette.routing import Route
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "support"))
 
-from serving import serving
-
 from closedloop.links import Purpose, sign
+from closedloop.serving import serving
 from ingestion.collector.app import create_app
 from ingestion.collector.operation import DESCRIPTION
 

@@ -7,10 +7,12 @@ import re
 
 import pytest
 from sqlalchemy import func, select
+from starlette.testclient import TestClient
 
 from closedloop.ledger.answers import invitation
 from closedloop.ledger.schema import events, suppressions
 from closedloop.links import Purpose, open_link, score_link, sign, survey_link, trap_link, unsubscribe_link
+from ingestion.collector.app import create_app
 
 SCRIPT = {"Accept": "application/json"}
 
@@ -195,7 +197,7 @@ def test_every_page_is_closed_to_what_is_not_its_own(client, settings, invite) -
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        assert "frame-ancestors 'none'" in policy
+        assert ("frame-ancestors 'self'" if "preview" in str(page.url) else "frame-ancestors 'none'") in policy
         assert page.headers["referrer-policy"] == "no-referrer"
         assert page.headers["x-content-type-options"] == "nosniff"
         assert page.headers["cache-control"] == "no-store"
@@ -225,3 +227,27 @@ def test_health_and_metrics(client, settings, invite) -> None:
     assert 'closedloop_collector_hits_total{kind="clicked"} 1' in text
     assert "closedloop_collector_queue_depth 0" in text
     assert ada not in text
+
+
+def test_only_previews_may_stand_in_a_frame_and_only_in_ours(client, settings, invite) -> None:
+    for path in ("/preview/support", "/preview/support/widget"):
+        page = client.get(path)
+        assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self'" in page.headers["Content-Security-Policy"]
+    real = client.get(score_link(settings, invite("ada"), 9))
+    for page in (real, client.get("/preview/support/all")):
+        assert page.headers["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+
+
+def test_without_a_maker_of_mails_there_is_no_preview_of_mails(client) -> None:
+    assert client.get("/preview/support/mail").status_code == 404
+    assert "show=mail" not in client.get("/preview/support/all").text
+
+
+def test_a_preview_of_mails_runs_nothing(settings, ledger) -> None:
+    with TestClient(create_app(settings, mail_of=lambda survey, language: f"<p>{survey.id} {language}</p>")) as client:
+        mail = client.get("/preview/support/mail?language=de")
+    assert mail.text == "<p>support de</p>"
+    policy = mail.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "sandbox" in policy and "script" not in policy

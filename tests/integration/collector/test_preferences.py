@@ -107,3 +107,8 @@ def test_only_its_own_link_opens_it(client, settings, invite, purpose) -> None:
     token = sign(settings.link_secret, invite("ada"), purpose)
     assert client.get(f"/p/{token}").status_code == 404
     assert client.post(f"/p/{token}", data={"surveys": "none"}).status_code == 404
+
+
+def test_surveys_have_the_names_that_respondents_know(client, path) -> None:
+    page = client.get(path).text
+    assert "After a support request" in page and "Support Ticket Resolved" not in page
