@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     )
     ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: ledger.sqlite in the home")
     smtp_url: str = Field(default="smtp://127.0.0.1:8025", description="smtp://user:password@host:port")
+    sms_url: str = Field(
+        default="",
+        description="https://account:token@host/path, the Messages resource of an SMS provider (Twilio's form); empty: no SMS",
+    )
+    sms_sender: str = Field(default="", max_length=64, description="number or name that text messages come from")
     collector_url: str = Field(default="http://127.0.0.1:8080", description="public base address of survey links")
     trusted_proxies: list[str] = Field(
         default=["127.0.0.1", "::1"],
@@ -127,6 +132,15 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like smtp://user:password@host:port")
+        return value
+
+    @field_validator("sms_url")
+    @classmethod
+    def _sms(cls, value: str) -> str:
+        parts = urlsplit(value)
+        fits = parts.scheme in {"http", "https"} and parts.hostname and parts.password and _port_is_number(parts)
+        if value and not fits:
+            raise ValueError("must look like https://account:token@host/path")
         return value
 
     @field_validator("collector_url")
@@ -253,7 +267,7 @@ class Settings(BaseSettings):
         ]
 
     def may_receive(self, address: str) -> bool:
-        """Whether mail may go to `address`: always when live, else only to the allow-list."""
+        """Whether mail (or a text message) may go to `address`: always when live, else only to the allow-list."""
         return self.live_sending or any(
             fnmatch.fnmatchcase(address.strip().lower(), pattern.lower()) for pattern in self.allowed_recipients
         )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from closedloop.clock import Clock
 from closedloop.errors import Busy, ClosedLoopError
 from closedloop.ledger import Ledger, delivery
-from closedloop.ledger.delivery import Result
+from closedloop.ledger.delivery import BY_SENDER, Result
 from closedloop.ledger.limits import domain_of
 from closedloop.ledger.rows import chunks
 from closedloop.programme import Survey
@@ -26,10 +26,11 @@ from closedloop.settings import Settings
 from dispatch.journal import Journal, read_flights
 from dispatch.lock import sender_lock
 from dispatch.signing import signer
+from dispatch.sms import SmsSession
 from dispatch.smtp import MailServerUnavailable, Outcome, SmtpSession
 
 if TYPE_CHECKING:
-    from dispatch.rendering import EmailParts
+    from dispatch.rendering import EmailParts, TextParts
 
 GROUP = 128
 """Messages under way at once: two commits for each group. After the death of a sender one per connection is uncertain, after
@@ -50,7 +51,8 @@ BUSY_AFTER = 3
 """After so many refusals for now in a row, the other mails to a recipient's domain wait too, as long as the last of them."""
 
 Message = Mapping[str, Any]
-Renderer = Callable[..., "EmailParts"]
+Renderer = Callable[..., "EmailParts | TextParts"]
+Session = SmtpSession | SmsSession
 
 
 @dataclass
@@ -108,13 +110,13 @@ def send_due(
         journal = settings.home / "sender.journal"
         run.report.recovered = delivery.recover(ledger, now=began, alone=alone, flights=read_flights(journal))
         run.journal = Journal(journal, run.owner)
-        run.sessions = [
-            SmtpSession(settings.smtp_url, timeout=timeout) for _ in range(connections or settings.smtp_connections)
-        ]
+        run.open_sessions(connections or settings.smtp_connections, timeout)
         try:
             run.send(limit, progress or (lambda _: None))
+            if run.down is not None:
+                raise run.down
         finally:
-            for session in run.sessions:
+            for session in (one for sessions in run.sessions.values() for one in sessions):
                 session.close()
             run.journal.close()
             run.report.seconds = (clock.now() - began).total_seconds()
@@ -132,13 +134,22 @@ class _Run:
         self.sign = signer(settings)
         self.owner = uuid.uuid4().hex
         self.report = SendReport()
-        self.sessions: list[SmtpSession] = []
+        self.sessions: dict[str, list[Session]] = {}
+        """The open ways out, by channel."""
+        self.down: MailServerUnavailable | None = None
+        """Why text messages stay pending while mails go on."""
         self.journal: Journal
         self.lost = 0
         self.refusals: Counter[str] = Counter()
         """Refusals for now in a row, by recipient domain."""
         self.busy: dict[str, dt.datetime] = {}
         """Recipient domains that get nothing more for now, and until when."""
+
+    def open_sessions(self, count: int, timeout: float) -> None:
+        """One set of connections for each channel that is set up."""
+        self.sessions["email"] = [SmtpSession(self.settings.smtp_url, timeout=timeout) for _ in range(count)]
+        if self.settings.sms_url:
+            self.sessions["sms"] = [SmsSession(self.settings.sms_url, timeout=timeout)]
 
     def send(self, limit: int | None, progress: Callable[[SendReport], None]) -> None:
         for wave in delivery.pending_waves(self.ledger):
@@ -156,20 +167,31 @@ class _Run:
                     now=self.clock.now(),
                     after=after,
                     limit=room,
+                    channels=tuple(self.sessions),
                 )
                 after = claimed.last
                 _add(self.report.suppressed, claimed.suppressed)
                 _add(self.report.held, claimed.held)
                 try:
-                    for group in chunks(claimed.messages, GROUP):
-                        self._send_group(group)
-                        progress(self.report)
+                    for channel in BY_SENDER:
+                        ours = [row for row in claimed.messages if channel_of(row) == channel]
+                        for group in chunks(ours, GROUP):
+                            self._send_group(group, channel)
+                            progress(self.report)
+                except MailServerUnavailable as error:
+                    delivery.release(self.ledger, owner=self.owner)
+                    if channel == "email":
+                        raise
+                    for session in self.sessions.pop(channel):  # mails go on
+                        session.drop()
+                    self.lost, self.down = 0, error
                 except BaseException:
                     delivery.release(self.ledger, owner=self.owner)
                     raise
 
-    def _send_group(self, group: list[dict[str, Any]]) -> None:
-        self.sessions[0].connect()  # nothing is marked as handed over as long as no one is there to take it
+    def _send_group(self, group: list[dict[str, Any]], channel: str) -> None:
+        sessions = self.sessions[channel]
+        sessions[0].connect()  # nothing is marked as handed over as long as no one is there to take it
         mails = self._render_all(self._not_busy(group))
         if not mails:
             return
@@ -182,15 +204,15 @@ class _Run:
                 suppressed=self.report.suppressed,
             )
         )
-        results, failure = self._transmit([mail for mail in mails if mail.message["message_id"] in ours])
+        results, failure = self._transmit(sessions, [mail for mail in mails if mail.message["message_id"] in ours])
         self._record(results)
         self.journal.clear()
         if failure is not None:
             raise failure
         if self.lost >= MAX_LOST:
             raise MailServerUnavailable(
-                f"the mail server closed the connection {self.lost} times in a row; what is left stays pending\n"
-                "  what to do: look at the mail server's log, then dispatch again"
+                f"the {_SERVER[channel]} closed the connection {self.lost} times in a row; what is left stays pending\n"
+                "  what to do: look at its log, then dispatch again"
             )
 
     def _not_busy(self, group: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -218,7 +240,8 @@ class _Run:
         for message in group:
             try:
                 parts = self.render(message, settings=self.settings)
-                data = self.sign(parts.as_bytes(date=self.clock.now()))
+                data = parts.as_bytes(date=self.clock.now())
+                data = self.sign(data) if channel_of(message) == "email" else data
                 mails.append(_Mail(message, parts.envelope_from, list(parts.recipients), data))
             except OSError:
                 raise  # the disk or the system fails us: no fault of the message, which stays pending
@@ -227,18 +250,18 @@ class _Run:
         self._record(refused)
         return mails
 
-    def _transmit(self, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
+    def _transmit(self, sessions: list[Session], mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         """Hand the mails over, spread over the connections. Each gives a result, whatever happens."""
-        if len(self.sessions) == 1:
-            parts = [self._transmit_by(self.sessions[0], mails)]
+        if len(sessions) == 1:
+            parts = [self._transmit_by(sessions[0], mails)]
         else:
-            count = len(self.sessions)
+            count = len(sessions)
             with ThreadPoolExecutor(count) as pool:
-                parts = list(pool.map(self._transmit_by, self.sessions, [mails[i::count] for i in range(count)]))
+                parts = list(pool.map(self._transmit_by, sessions, [mails[i::count] for i in range(count)]))
         failures = [failure for _, failure in parts if failure is not None]
         return [result for results, _ in parts for result in results], failures[0] if failures else None
 
-    def _transmit_by(self, session: SmtpSession, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
+    def _transmit_by(self, session: Session, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         results: list[Result] = []
         for number, mail in enumerate(mails):
             if until := self.busy.get(_domain(mail.message)):  # since this group was marked
@@ -291,19 +314,28 @@ class _Run:
         self.report.deferred += counts.get("pending", 0)
 
 
+_SERVER = {"email": "mail server", "sms": "SMS provider"}
 _NOT_TRIED = Outcome("pending", "mail server not available")
 DOMAIN_BUSY = "the recipient's mail server takes nothing for now"
 _INTERRUPTED = Outcome("uncertain", delivery.STOPPED)
 
 
-def _render(message: Message, *, settings: Settings) -> EmailParts:
-    from dispatch.rendering import render_alert, render_invitation
+def channel_of(message: Message) -> str:
+    """The way out of a message; alerts are mails."""
+    return "email" if message["kind"] == "alert" else message["channel"]
 
+
+def _render(message: Message, *, settings: Settings) -> EmailParts | TextParts:
+    from dispatch.rendering import render_alert, render_invitation, render_text_message
+
+    if channel_of(message) == "sms":
+        return render_text_message(message, settings=settings)
     return (render_alert if message["kind"] == "alert" else render_invitation)(message, settings=settings)
 
 
 def _domain(message: Message) -> str:
-    return domain_of(message["payload"].get("email") or "")
+    """Of the recipient's mail server; text messages go to one provider all."""
+    return "sms" if channel_of(message) == "sms" else domain_of(message["payload"].get("email") or "")
 
 
 def _in_words(error: Exception) -> str:

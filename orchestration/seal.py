@@ -30,15 +30,16 @@ _QUEUE = "marts.survey_queue"
 _OLD_QUEUE = f"(select *, null as facts from {_QUEUE})"
 """Of a publication that was built before decisions kept their facts."""
 
-_HAS_FACTS = """
+_HAS_COLUMN = """
 select 1 as found from information_schema.columns
-where table_schema = 'marts' and table_name = 'survey_queue' and column_name = 'facts'
+where table_schema = 'marts' and table_name = '{table}' and column_name = '{column}'
 """
 
 _MESSAGES = """
 select
     queue.candidate_id,
     contacts.email, contacts.first_name, contacts.last_name, contacts.language, contacts.time_zone,
+    {mobile_phone} as mobile_phone,
     accounts.account_name,
     owners.user_id as owner_id, owners.user_name as owner_name, owners.email as owner_email,
     managers.user_id as manager_id, managers.user_name as manager_name, managers.email as manager_email,
@@ -108,8 +109,13 @@ def _rows(marts: Path, query: str) -> Iterator[dict[str, Any]]:
                 }
 
 
+def _has(marts: Path, table: str, column: str) -> bool:
+    """Whether the publication has a column that older ones lack."""
+    return any(_rows(marts, _HAS_COLUMN.format(table=table, column=column)))
+
+
 def _decisions(marts: Path, evaluation_id: str, surveys: dict[str, Survey]) -> Iterator[dict[str, Any]]:
-    queue = _QUEUE if any(_rows(marts, _HAS_FACTS)) else _OLD_QUEUE
+    queue = _QUEUE if _has(marts, "survey_queue", "facts") else _OLD_QUEUE
     for row in _rows(marts, _DECISIONS.format(queue=queue)):
         if row["definition_hash"] in surveys:
             yield {"evaluation_id": evaluation_id, **row}
@@ -119,15 +125,17 @@ def _messages(
     marts: Path, decisions: list[dict[str, Any]], surveys: dict[str, Survey], *, now: dt.datetime
 ) -> Iterator[dict[str, Any]]:
     asked = {row["candidate_id"]: row for row in decisions if row["decision"] == "ask"}
-    for facts in _rows(marts, _MESSAGES):
+    number = "contacts.mobile_phone" if _has(marts, "dim_contacts", "mobile_phone") else "null"
+    for facts in _rows(marts, _MESSAGES.format(mobile_phone=number)):
         decision = asked.get(facts.pop("candidate_id"))
         if decision is None:
             continue
-        survey = surveys[decision["definition_hash"]]
+        survey, mobile_phone = surveys[decision["definition_hash"]], facts.pop("mobile_phone")
         name = " ".join(part for part in (facts["first_name"], facts["last_name"]) if part)
         payload = {
             **facts,
             "contact_name": name,
+            "mobile_phone": mobile_phone if "sms" in survey.channels else None,
             "company": survey.company,
             "survey_type": survey.type,
             "trigger_event": decision["trigger_event"],
@@ -145,7 +153,7 @@ def _messages(
             "person_key": decision["person_key"],
             "kind": "invitation",
             "sequence": 0,
-            "channel": next((way for way in ("email", "link") if way in survey.channels), survey.channels[0]),
+            "channel": next((way for way in ("email", "sms", "link") if way in survey.channels), survey.channels[0]),
             "payload": json.dumps(payload, ensure_ascii=False),
             "planned_at": now,
             "expires_at": decision["expires_at"],

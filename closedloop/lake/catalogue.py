@@ -59,7 +59,7 @@ CRM_FILES: dict[str, str] = {
 _CRM_COLUMNS = {
     "account": """Name Type Industry Tier__c Segment__c Region__c Plan__c OwnerId CSM__c ContractValue__c
         LifetimeValue__c AdoptionScore__c CustomerSince__c RenewalDate__c ParentId""",
-    "contact": """AccountId FirstName LastName Email Role__c Title IsPrimary__c TimeZone__c Language__c
+    "contact": """AccountId FirstName LastName Email MobilePhone Role__c Title IsPrimary__c TimeZone__c Language__c
         HasOptedOutOfEmail""",
     "user": "Name Email ManagerId IsActive Region__c Team__c",
     "opportunity": "AccountId Name OwnerId StageName IsWon IsClosed Amount CloseDate Product2Id__c",
@@ -74,7 +74,7 @@ _CRM_COLUMNS = {
     "case": "CaseNumber AccountId ContactId OwnerId Status Priority IsClosed ClosedDate Reason",
     "product": "Name ProductCode Family IsActive",
     "asset": "AccountId ContactId Product2Id Status InstallDate",
-    "lead": """FirstName LastName Company Email Status IsConverted ConvertedContactId ConvertedDate LeadSource
+    "lead": """FirstName LastName Company Email MobilePhone Status IsConverted ConvertedContactId ConvertedDate LeadSource
         HasOptedOutOfEmail""",
     "sign_up": "Lead__c Contact__c Kind__c SignedUpDate__c",
     "adoption": "Account__c Month__c ActiveUsers__c FeatureAdoption__c",

@@ -133,13 +133,14 @@ def claim(
     after: str = "",
     limit: int = BATCH,
     lease: dt.timedelta = LEASE,
+    channels: Sequence[str] = BY_SENDER,
 ) -> Claim:
     """Take up to `limit` due messages of a wave for `owner`; what may not be sent is closed or kept, in one go.
 
     All rules of hand-over are looked at in this transaction (`checks`). Alerts are about us and our customers'
     answers: only the allow-list applies to them. What comes outside the business hours of its recipient is due again
     when they open, what is over a limit (`limits`) when there is room. Nothing is taken while sending is switched off. Go
-    on with `after=claim.last` until that is None.
+    on with `after=claim.last` until that is None. `channels` are those that work.
     """
     result = Claim()
     with ledger.write() as conn:
@@ -155,6 +156,11 @@ def claim(
             for reason, count in conn.execute(waiting.group_by(messages.c.state_reason)):
                 result.hold(reason, count)
         due = _of(wave) & _is_due(now) & (messages.c.message_id > after)
+        if set(channels) != set(BY_SENDER):
+            unserved = due & messages.c.channel.not_in(channels) & _unexpired(now)
+            if not after:
+                result.hold(NO_WAY, conn.execute(select(func.count()).where(unserved)).scalar_one())
+            due &= messages.c.channel.in_(channels)
         if hold:
             if not after or full:  # a limit may be reached in the middle of a wave
                 result.hold(hold, conn.execute(select(func.count()).where(due, _unexpired(now))).scalar_one())
@@ -190,7 +196,7 @@ def _judge(
         if reason := checks.refuse(row):
             closed.append((row, reason))
             result.suppressed[reason] = result.suppressed.get(reason, 0) + 1
-        elif not all(settings.may_receive(address) for address in recipients(row["payload"])):
+        elif not all(settings.may_receive(address) for address in recipients(row)):
             result.hold(NOT_LIVE)
             if row["state_reason"] != NOT_LIVE:
                 noted.append({"id": row["message_id"], "why": NOT_LIVE})
@@ -213,11 +219,15 @@ def _judge(
 
 
 NOT_LIVE = "live sending is off"
+NO_WAY = "the way out is not set up, or down"
 _WAITS = (OUTSIDE_HOURS, HOURLY, DAILY, WARM_UP, DOMAIN, ACCOUNT)
 
 
-def recipients(payload: Mapping[str, Any]) -> list[str]:
-    """All addresses a message goes to."""
+def recipients(row: Row) -> list[str]:
+    """All addresses, or the number, that a message (`payload` parsed) goes to."""
+    payload = row["payload"]
+    if row["channel"] == "sms" and row["kind"] != "alert":
+        return [payload.get("mobile_phone") or ""]
     return [payload.get("email") or "", *(payload.get("cc") or ())]
 
 

@@ -144,7 +144,7 @@ def _reminder(invitation: Row, step: _Step, now: dt.datetime) -> dict[str, Any]:
 
 _AS_INVITED = (
     *("invitation_id", "survey_id", "wave_id", "contact_id", "account_id", "person_key"),
-    *("payload", "link_expires_at"),
+    *("payload", "link_expires_at", "channel"),
 )
 
 

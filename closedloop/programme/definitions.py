@@ -266,9 +266,9 @@ class Survey(Part):
     sample: Sample | None = None
     """Asks only a part of the audience. Default: everyone."""
 
-    channels: tuple[Literal["email", "link", "in_app", "portal", "web_form"], ...] = ("email",)
-    """Where people are asked; the first place that reaches them counts. A mail goes out only with `email`; with `link` in its
-    place the company hands the personal links out by itself. `web_form` is a form for anyone, on the website."""
+    channels: tuple[Literal["email", "sms", "link", "in_app", "portal", "web_form"], ...] = ("email",)
+    """Where people are asked; the first place that reaches them counts. A mail goes out only with `email`; with `sms` in its
+    place it is a text message, with `link` the company hands the personal links out by itself. `web_form` is a form for anyone, on the website."""
     email: Email = Email()
     """The invitation's subject and sender."""
     preferences: Preferences = Preferences()
@@ -295,8 +295,11 @@ class Survey(Part):
     def _some_channel(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
         if not channels:
             raise Fault("no active channel: the survey would reach nobody", remedy="name at least one, such as [email]")
-        if {"email", "link"} <= set(channels):
-            raise Fault("either a mail goes out or the company hands out links", remedy="take `email` or `link` out")
+        if len({"email", "sms", "link"} & set(channels)) > 1:
+            raise Fault(
+                "one way out only: a mail, a text message, or links that the company hands out",
+                remedy="keep one of `email`, `sms` and `link`",
+            )
         return tuple(dict.fromkeys(channels))
 
     @field_validator("triggers")
@@ -368,11 +371,11 @@ class Survey(Part):
                 *("cooldown", "scope"),
                 remedy="add `family`, or take the scope 'global' or 'survey'",
             )
-        if self.reminders.after_days and "email" not in self.channels:
+        if self.reminders.after_days and not {"email", "sms"} & set(self.channels):
             raise Fault(
-                "reminders are mails, and the survey sends none",
+                "reminders are mails or text messages, and the survey sends none",
                 *("reminders", "after_days"),
-                remedy="add `email` to `channels`, or take the reminders out",
+                remedy="add `email` or `sms` to `channels`, or take the reminders out",
             )
         if self.reminders.after_days and self.reminders.after_days[-1] >= self.link_valid_days:
             raise Fault(

@@ -37,6 +37,9 @@ def survey_validate(context: Context, as_json: bool) -> None:
     )
     complain("warning", field_warnings(context.settings, surveys))
     complain("warning", context.settings.sending_warnings())
+    if not context.settings.sms_url:
+        remedy = "sends text messages, and no provider is set up\n  what to do: set CLOSEDLOOP_SMS_URL"
+        complain("warning", [f"{survey.id} {remedy}" for survey in surveys if "sms" in survey.channels])
 
 
 @survey.command("schema")

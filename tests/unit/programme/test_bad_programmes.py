@@ -98,7 +98,7 @@ BAD: dict[str, tuple[str, int, str | None, str]] = {
     ),
     "no trigger": (GOOD.partition("  - event")[0].replace("triggers:", "triggers: []"), 6, "triggers", "no trigger"),
     "a form with triggers": (GOOD + "channels: [web_form]\n", 6, "triggers", "would ask nobody"),
-    "a mail and links": (GOOD + "channels: [email, link]\n", 11, "channels", "hands out links"),
+    "a mail and links": (GOOD + "channels: [email, link]\n", 11, "channels", "one way out"),
     "a negative delay": (GOOD.replace("delay_days: 3", "delay_days: -3"), 8, "triggers.0.delay_days", "greater than"),
     "delay longer than max_age_days": (
         GOOD.replace("delay_days: 3", "delay_days: 20"),

@@ -21,13 +21,13 @@ zones as (
 named as (
 
     select
-        contact_id, account_id, person_key, first_name, last_name, email, role, title, is_primary, time_zone, language,
-        false as is_lead, is_deleted, created_at
+        contact_id, account_id, person_key, first_name, last_name, email, mobile_phone, role, title, is_primary,
+        time_zone, language, false as is_lead, is_deleted, created_at
     from contacts
     union all
     select
-        leads.lead_id, null, leads.person_key, leads.first_name, leads.last_name, leads.email, null, null, false, null,
-        null, true as is_lead, leads.is_deleted, leads.created_at
+        leads.lead_id, null, leads.person_key, leads.first_name, leads.last_name, leads.email, leads.mobile_phone,
+        null, null, false, null, null, true as is_lead, leads.is_deleted, leads.created_at
     from leads
     where not leads.is_converted
         and not exists (
@@ -46,6 +46,7 @@ people as (
         named.first_name,
         named.last_name,
         named.email,
+        named.mobile_phone,
         named.role,
         named.title,
         named.is_primary,

@@ -41,12 +41,12 @@ latest_responses as (
 people as (
 
     select
-        contact_id, account_id, person_key, first_name, last_name, email, role, title, is_primary, time_zone,
-        language, true as is_in_crm, is_lead, is_deleted, created_at
+        contact_id, account_id, person_key, first_name, last_name, email, mobile_phone, role, title, is_primary,
+        time_zone, language, true as is_in_crm, is_lead, is_deleted, created_at
     from contacts
     union all
     select
-        contact_id, account_id, person_key, null, null, null, null, null, false, null,
+        contact_id, account_id, person_key, null, null, null, null, null, null, false, null,
         null, false as is_in_crm, false as is_lead, false as is_deleted, first_seen_at
     from unknown
 
@@ -62,6 +62,7 @@ dimension as (
         people.first_name,
         people.last_name,
         people.email,
+        people.mobile_phone,
         people.role,
         people.title,
         people.is_primary,

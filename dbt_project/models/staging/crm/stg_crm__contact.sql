@@ -16,6 +16,7 @@ typed as (
         {{ text_of('LastName') }} as last_name,
         {{ text_of('Email') }} as email,
         {{ person_key('Email') }} as person_key,
+        {{ text_of('MobilePhone') }} as mobile_phone,
         {{ text_of('Title') }} as title,
 
         {{ text_of('Role__c') }} as role,
