@@ -1057,6 +1057,8 @@ class Replayed:
     decided_on: dt.date | None = None
     fails: set[str] = field(default_factory=set)
     waits: str | None = None
+    too_soon: set[str] = field(default_factory=set)
+    """Which asks, 'real' or 'replayed', stood against it by the person's own wish and by no cooldown."""
 
 
 def replay(
@@ -1098,6 +1100,9 @@ def replay(
             for asked_on, asked_by in asked_in_replay[person] if person else ():
                 if counts_for(world, survey, asked_by) and (today - asked_on).days < survey.cooldown.days:
                     one.fails.add("cooldown")
+                elif (today - asked_on).days < wished_days_on(world, person, today):
+                    one.fails.add("cooldown")
+                    one.too_soon.add("replayed")
             one.waits = None
             if today < slot_of(who):
                 one.waits = "wave_slot"
@@ -1149,6 +1154,7 @@ def _fails_on(
         moment = max(moment, world.as_of)
     if moment > candidate.expires_at:
         fails.add("expired")
+    wished = wished_days_on(world, person, today)
     for past in met(world, candidate):
         days = (today - past.at.date()).days
         if days >= 0 and stands(past):
@@ -1157,4 +1163,13 @@ def _fails_on(
             is_counted = past.what == "asked" and counts_for(world, survey, past.survey_id)
             if is_counted and days < survey.cooldown.days:
                 fails.add("cooldown")
+            elif past.what == "asked" and days < wished:
+                fails.add("cooldown")
+                one.too_soon.add("real")
     return fails
+
+
+def wished_days_on(world: World, person: str | None, today: dt.date) -> int:
+    """The most days that a wish which stood at some hour of the day asks for."""
+    made = {wish.at for wish in world.wishes_of.get((person or "", "all"), ()) if wish.at.date() == today}
+    return max(wished_days(world, person, at) for at in made | {day(today)})
