@@ -141,6 +141,9 @@ def random_surveys(rng: random.Random) -> dict[str, Survey]:
             triggers=[{"event": "fixed_dates", "dates": ["03-15"]}],
             sample={"by": "account.tier", "half_width": 45, "seed": rng.randrange(9), "response_rate": 0.3},
             cooldown={"days": 1, "scope": "survey"},
+            # Drawn anew at each evaluation while some wait: nobody's place may move.
+            wave={"spread_days": 9},
+            max_age_days=14,
             type="relationship",
         ),
         "nobody": settings(
