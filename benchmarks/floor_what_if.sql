@@ -141,11 +141,11 @@ where kind in ('suppressed_address', 'unsubscribed', 'bounced', 'excluded', 'exc
     and occurred_at <= getvariable('as_of') and recorded_at <= getvariable('known_at');
 
 create temp table suppressed as
-select person_key, arg_min(occurred_at, seq)::date as since
+select person_key, min(occurred_at)::date as since
 from (
-    select (payload ->> '$.person_key') as person_key, occurred_at, seq from listed where kind = 'suppressed_address'
+    select (payload ->> '$.person_key') as person_key, occurred_at from listed where kind = 'suppressed_address'
     union all
-    select person_key, occurred_at, seq
+    select person_key, occurred_at
     from lake.ledger_decisions
     inner join (
         from listed where kind = 'unsubscribed' or (kind = 'bounced' and (payload ->> '$.hard') = 'true')

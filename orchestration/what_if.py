@@ -75,7 +75,7 @@ def what_if(
     One evaluation a day; the survey is active from `first` on, so what came due before is no candidate. The cooldown
     begins with what was really sent; the survey's own invitations from `first` on are replaced by those of the replay. Real
     answers stand, and so do the invitations of other surveys, unless `alone`. Records, filters and opt-outs are as the CRM
-    has them now; exclusions and suppressions as of each day.
+    has them now; exclusions, suppressions and people's wishes as of each day.
     """
     say = progress or (lambda _: None)
     survey = next((one for one in surveys if one.id == survey_id), None)

@@ -108,9 +108,10 @@
 
 {#
     Whom a replay asks, of candidates in order (person, place; due_day, asked_day, cooldown_days, counted_over, survey_id,
-    family_key): greedily, for each person the first that is not within the cooldown of one asked before. A candidate that
-    waits from `due_day` to `asked_day` is looked at on all days between. DuckDB takes one round an ask, all persons at
-    once; Spark folds each person's list.
+    family_key; quiet_after, quiet_until): greedily, for each person the first that is not within the cooldown of one asked
+    before, nor between its quiet days (after the first, before the last, if it has any). A candidate that waits from
+    `due_day` to `asked_day` is looked at on all days between. DuckDB takes one round an ask, all persons at once; Spark
+    folds each person's list.
 #}
 {% macro greedy_asks(candidates) %}{{ return(adapter.dispatch('greedy_asks', 'closedloop')(candidates)) }}{% endmacro %}
 {% macro default__greedy_asks(candidates) %}
@@ -121,7 +122,8 @@
             cast(null as varchar) as candidate_id,
             cast(0 as bigint) as place,
             cast(null as bigint) as asked_day,
-            cast(map([], []) as map(varchar, bigint)) as asked_days
+            cast(map([], []) as map(varchar, bigint)) as asked_days,
+            cast([] as bigint[]) as all_days
         from (select distinct person from {{ candidates }}) as persons
 
         union all
@@ -134,11 +136,13 @@
             map_concat(
                 asked_days,
                 map([next_one.survey_id, next_one.family_key], [next_one.asked_day, next_one.asked_day])
-            )
+            ),
+            list_append(all_days, next_one.asked_day)
         from (
             select
                 rounds.person,
                 any_value(rounds.asked_days) as asked_days,
+                any_value(rounds.all_days) as all_days,
                 arg_min({
                     'candidate_id': candidates.candidate_id, 'place': candidates.place,
                     'asked_day': candidates.asked_day, 'survey_id': candidates.survey_id,
@@ -158,6 +162,13 @@
                         or greatest(candidates.due_day, rounds.asked_days[candidates.counted_over] + 1)
                         - rounds.asked_days[candidates.counted_over] >= candidates.cooldown_days
                 end
+                and case
+                    when candidates.quiet_after is null or rounds.asked_day is null then true
+                    when rounds.asked_day <= candidates.quiet_after then true
+                    when rounds.asked_day < candidates.quiet_until then false
+                    -- The wish ended while it waited: an ask before that may stand against it still.
+                    else not list_has_any(rounds.all_days, range(candidates.quiet_after + 1, candidates.quiet_until))
+                end
             group by rounds.person
         ) as passed
 
@@ -169,11 +180,12 @@
     select explode(aggregate(
         array_sort(collect_list(named_struct(
             'place', place, 'candidate_id', candidate_id, 'due_day', due_day, 'asked_day', asked_day,
-            'cooldown_days', cooldown_days, 'counted_over', counted_over, 'survey_id', survey_id, 'family_key', family_key
+            'cooldown_days', cooldown_days, 'counted_over', counted_over, 'survey_id', survey_id, 'family_key', family_key,
+            'quiet_after', quiet_after, 'quiet_until', quiet_until
         ))),
         named_struct(
             'asked', cast(array() as array<string>), 'last_day', cast(null as bigint),
-            'days', cast(map() as map<string, bigint>)
+            'days', cast(map() as map<string, bigint>), 'all_days', cast(array() as array<bigint>)
         ),
         (state, one) -> if(
             one.asked_day > coalesce(state.last_day, -1)
@@ -181,7 +193,8 @@
                 greatest(one.due_day, if(one.counted_over = 'all', state.last_day, state.days[one.counted_over]) + 1)
                 - if(one.counted_over = 'all', state.last_day, state.days[one.counted_over]) >= one.cooldown_days,
                 true
-            ),
+            )
+            and not coalesce(exists(state.all_days, day -> day > one.quiet_after and day < one.quiet_until), false),
             named_struct(
                 'asked', concat(state.asked, array(one.candidate_id)), 'last_day', cast(one.asked_day as bigint),
                 'days', map_from_entries(concat(
@@ -190,7 +203,8 @@
                         struct(one.survey_id as key, cast(one.asked_day as bigint) as value),
                         struct(one.family_key as key, cast(one.asked_day as bigint) as value)
                     ))
-                ))
+                )),
+                'all_days', concat(state.all_days, array(cast(one.asked_day as bigint)))
             ),
             state
         ),

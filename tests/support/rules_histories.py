@@ -22,6 +22,9 @@ ZONES = (
     *("UTC", None, "Atlantis/Capital"),
 )
 TIERS = ("Gold", "Silver", "Bronze", None)
+HOW_OFTEN = (10, 30, 90)
+"""More often than the preference page lets one choose, for a wish to end within a history."""
+WISHED = ("tickets", "orders", "monthly", "pulse", "yearly", "dates", "sampled", "milestones")
 TYPES = ("Customer", "Customer - Direct", None, "Prospect", "Partner")
 
 
@@ -138,6 +141,9 @@ def random_surveys(rng: random.Random) -> dict[str, Survey]:
             triggers=[{"event": "fixed_dates", "dates": ["03-15"]}],
             sample={"by": "account.tier", "half_width": 45, "seed": rng.randrange(9), "response_rate": 0.3},
             cooldown={"days": 1, "scope": "survey"},
+            # Drawn anew at each evaluation while some wait: nobody's place may move.
+            wave={"spread_days": 9},
+            max_age_days=14,
             type="relationship",
         ),
         "nobody": settings(
@@ -215,7 +221,7 @@ class Island:
         for kind, often in (
             (self.ticket, 2.0), (self.order, 1.0), (self.deal, 0.7), (self.project, 0.5), (self.contract, 0.4),
             (self.onboarding, 0.4), (self.sign_up, 0.8), (self.change_account, 1.5), (self.change_contact, 1.2),
-            (self.list_entry, 0.4), (self.imported, 0.2),
+            (self.list_entry, 0.4), (self.imported, 0.2), (self.wish, 1.0),
         ):  # fmt: skip
             count = int(often) + self.maybe(often % 1)
             happenings += [(self.time(), kind) for _ in range(count * self.rng.choice([0, 1, 2]))]
@@ -385,7 +391,9 @@ class Island:
         if subject == "address":
             address = self.now[self.rng.choice(self.contacts)].email
             if person := model.person_of(address):
-                self.facts.append(model.Listed(0, "suppressed_address", "address", person, at, known_at))
+                reason = self.rng.choice(["asked us", "unsubscribed"])
+                entry = model.Listed(0, "suppressed_address", "address", person, at, known_at, reason=reason)
+                self.facts += [entry, *taken_back(self.rng, person, at)]
             return
         subject_id = self.name if subject == "account" else self.rng.choice(self.contacts)
         until = self.rng.choice([None, at + 5 * DAY, at + 20 * DAY])
@@ -396,6 +404,22 @@ class Island:
             until = later + 2 * DAY if kind == "excluded" else None
             self.facts.append(model.Listed(0, kind, subject, subject_id, later, later + MINUTE, until))
 
+    def wish(self, at: dt.datetime) -> None:
+        """Somebody chooses surveys and how often, and changes that later; what was told first may have come last."""
+        rng = self.rng
+        person = model.person_of(self.now[rng.choice(self.contacts)].email)
+        if person is None:
+            return
+        days = rng.choice([*HOW_OFTEN, None])
+        unwanted = set(rng.sample(WISHED, rng.choice([0, 1, 5])))
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            known_at = at + rng.choice([MINUTE, MINUTE, HOUR, 3 * DAY])
+            self.facts += [model.Wish(0, person, one, at, known_at, one not in unwanted) for one in WISHED]
+            self.facts.append(model.Wish(0, person, "all", at, known_at, True, days))
+            at += rng.choice([5 * HOUR, 2 * DAY, 12 * DAY])
+            days = rng.choice([*HOW_OFTEN, None])
+            unwanted ^= {rng.choice(WISHED)}
+
     def imported(self, at: dt.datetime) -> None:
         key = self.rng.choice(self.contacts)
         contact_id, email = self.rng.choice([(key, None), (None, self.now[key].email), (key, self.now[key].email)])
@@ -404,6 +428,16 @@ class Island:
             self.facts.append(
                 model.Imported(self.key("i"), survey_id, contact_id, email, at, at + 2 * DAY, self.maybe(0.5))
             )
+
+
+def taken_back(rng: random.Random, person: str, at: dt.datetime) -> Iterator[model.Listed]:
+    """Somebody subscribes again, perhaps, and leaves once more; it may be told before the unsubscribe itself."""
+    if rng.random() < 0.6:
+        at += rng.choice([HOUR, 5 * DAY])
+        yield model.Listed(0, "resubscribed", "address", person, at, at + rng.choice([MINUTE, DAY]))
+        if rng.random() < 0.3:
+            at += 3 * DAY
+            yield model.Listed(0, "suppressed_address", "address", person, at, at + MINUTE, reason="unsubscribed")
 
 
 def after_asks(rng: random.Random, asked: list[model.Decision]) -> Iterator[Any]:
@@ -429,6 +463,12 @@ def after_asks(rng: random.Random, asked: list[model.Decision]) -> Iterator[Any]
                 yield model.Mail(0, "bounced", one.candidate_id, later, later + MINUTE, "alert", is_hard=True)
         elif chance < 0.28:
             yield model.Mail(0, "unsubscribed", one.candidate_id, later, later + MINUTE)
+            if one.person:
+                known_at = later + rng.choice([MINUTE, DAY])
+                yield model.Listed(
+                    0, "suppressed_address", "address", one.person, later, known_at, reason="unsubscribed"
+                )
+                yield from taken_back(rng, one.person, later)
         elif chance < 0.36:
             yield model.Mail(0, "bounced", one.candidate_id, later, later + HOUR, is_hard=rng.random() < 0.5)
         elif chance < 0.5:

@@ -206,12 +206,26 @@ class Listed:
     """An entry or a removal: of a contact or an account on the exclusion list, of an address on the suppression list."""
 
     seq: int
-    kind: str  # excluded, exclusion_removed, suppressed_address
+    kind: str  # excluded, exclusion_removed, suppressed_address, resubscribed
     subject: str
     subject_id: str
     at: dt.datetime
     known_at: dt.datetime
     until: dt.datetime | None = None
+    reason: str = "asked us"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody chose on the preference page: whether to get a survey, or ("all") a mail in so many days at most."""
+
+    seq: int
+    person: str
+    survey_id: str
+    at: dt.datetime
+    known_at: dt.datetime
+    is_wanted: bool = True
+    days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +273,7 @@ class World:
     mails: list[Mail] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     lists: list[Listed] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
     imported: list[Imported] = field(default_factory=list)
 
     @classmethod
@@ -287,10 +302,11 @@ class World:
                 self.versions[fact.kind, fact.id].append(fact)
         else:
             place = {Mail: self.mails, Answer: self.answers, Listed: self.lists, Imported: self.imported}
+            place[Wish] = self.wishes
             place[type(fact)].append(fact)
 
     def _prepare(self) -> None:
-        for some in (self.mails, self.answers, self.lists):
+        for some in (self.mails, self.answers, self.lists, self.wishes):
             some.sort(key=lambda fact: fact.seq)
         self.people: dict[str, Contact] = dict(self.records[Contact])
         for lead in self.records[Lead].values():
@@ -349,20 +365,28 @@ class World:
             self.met_person[one.person or ""].append(one)
             if one.what == "asked":
                 self.met_account[one.account_id or ""].append(one)
-        self.suppressed: dict[str, list[dt.datetime]] = defaultdict(list)
+        # What ended the mails to an address and what took that back, in the order in which it was told.
+        self.ends: dict[str, list[tuple[int, str, dt.datetime]]] = defaultdict(list)
         for one in self.lists:
             if one.kind == "suppressed_address":
-                self.suppressed[one.subject_id].append(one.at)
+                self.ends[one.subject_id].append((one.seq, one.reason, one.at))
+            elif one.kind == "resubscribed":
+                self.ends[one.subject_id].append((one.seq, one.kind, one.at))
         for mail in self.mails:
             # An alert goes to one of us: its bounce says nothing about the customer's address.
             about = self.sealed.get(mail.invitation_id)
             is_end = mail.kind == "unsubscribed" or (mail.kind == "bounced" and mail.is_hard)
             if is_end and mail.message != "alert" and about and about.person:
-                self.suppressed[about.person].append(mail.at)
+                self.ends[about.person].append((mail.seq, mail.kind, mail.at))
+        for some_ends in self.ends.values():
+            some_ends.sort()
         self.entries: dict[tuple[str, str], list[Listed]] = defaultdict(list)
         for one in self.lists:
-            if one.kind != "suppressed_address":
+            if one.subject != "address":
                 self.entries[one.subject, one.subject_id].append(one)
+        self.wishes_of: dict[tuple[str, str], list[Wish]] = defaultdict(list)
+        for wish in self.wishes:
+            self.wishes_of[wish.person, wish.survey_id].append(wish)
 
     def there(self, kind: type) -> Iterator[Any]:
         """The records of a kind that are not deleted."""
@@ -726,6 +750,35 @@ def is_excluded(world: World, subject: str, subject_id: str | None, at: dt.datet
     return bool(last and last.kind == "excluded" and (last.until is None or last.until > at))
 
 
+def gets_no_mail(world: World, person: str | None, at: dt.datetime) -> bool:
+    """Whether something had ended all mails to this address by then. Its owner may take back an unsubscribe of their
+    own, and nothing else."""
+    standing: list[str] = []
+    for _, reason, told_at in world.ends.get(person or "", ()):
+        if told_at <= at and reason == "resubscribed":
+            standing = [other for other in standing if other != "unsubscribed"]
+        elif told_at <= at:
+            standing.append(reason)
+    return bool(standing)
+
+
+def wish_of(world: World, person: str | None, survey_id: str, at: dt.datetime) -> Wish | None:
+    """The wish that stands at a time: the last that was told of those made by then."""
+    made = [wish for wish in world.wishes_of.get((person or "", survey_id), ()) if wish.at <= at]
+    return made[-1] if made else None
+
+
+def is_unwanted(world: World, person: str | None, survey_id: str, at: dt.datetime) -> bool:
+    wish = wish_of(world, person, survey_id, at)
+    return wish is not None and not wish.is_wanted
+
+
+def wished_days(world: World, person: str | None, at: dt.datetime) -> int:
+    """So many days this person wants between two mails, whichever surveys they are of."""
+    wish = wish_of(world, person, "all", at)
+    return wish.days or 0 if wish else 0
+
+
 def in_audience(world: World, one: Candidate) -> bool:
     clauses = clauses_of(one.survey.audience.where)
     return not clauses or any(all(holds(world, condition, one) for condition in clause) for clause in clauses)
@@ -817,7 +870,10 @@ def drawn_for_samples(world: World, candidates: Iterable[Candidate]) -> set[str]
 def is_at_rest(world: World, one: Candidate) -> bool:
     """Whether a list, an ask or an answer from before the date stands against asking then: no place of a sample."""
     person = person_of(world.people[one.contact_id].email)
-    if person in world.opted_out or any(at < one.due_at for at in world.suppressed.get(person or "", ())):
+    before = one.due_at - dt.timedelta(microseconds=1)
+    if person in world.opted_out or gets_no_mail(world, person, before):
+        return True
+    if is_unwanted(world, person, one.survey.id, before):
         return True
     if is_excluded(world, "contact", one.contact_id, one.due_at):
         return True
@@ -829,6 +885,8 @@ def is_at_rest(world: World, one: Candidate) -> bool:
             return True
         counts = past.what == "asked" and counts_for(world, one.survey, past.survey_id)
         if past.at < one.due_at and counts and days < one.survey.cooldown.days:
+            return True
+        if past.at < one.due_at and past.what == "asked" and days < wished_days(world, person, before):
             return True
     return False
 
@@ -926,14 +984,11 @@ def fails_alone(world: World, one: Candidate, drawn: set[str]) -> set[str]:
         world, "account", asked_account(world, one), world.as_of
     ):
         fails.add("excluded")
-    if person in world.suppressed:
+    if gets_no_mail(world, person, world.as_of) or is_unwanted(world, person, one.survey.id, world.as_of):
         fails.add("suppressed")
     if world.as_of > one.expires_at:
         fails.add("expired")
-    asked = [
-        past.at for past in met(world, one) if past.what == "asked" and counts_for(world, one.survey, past.survey_id)
-    ]
-    if asked and (today - max(asked).date()).days < one.survey.cooldown.days:
+    if cools_down(world, one, today) or is_too_soon(world, one, today):
         fails.add("cooldown")
     answered = [past.at for past in met(world, one) if past.what == "answered"]
     if answered and (today - max(answered).date()).days < one.survey.skip_after_response_days:
@@ -944,6 +999,22 @@ def fails_alone(world: World, one: Candidate, drawn: set[str]) -> set[str]:
     ):
         fails.add("one_per_wave")
     return fails
+
+
+def cools_down(world: World, one: Candidate, today: dt.date) -> bool:
+    """The survey's own cooldown, over the invitations of its scope."""
+    asked = [
+        past.at for past in met(world, one) if past.what == "asked" and counts_for(world, one.survey, past.survey_id)
+    ]
+    return bool(asked) and (today - max(asked).date()).days < one.survey.cooldown.days
+
+
+def is_too_soon(world: World, one: Candidate, today: dt.date) -> bool:
+    """The person's own: at most one invitation in so many days, by any survey."""
+    contact = world.people.get(one.contact_id)
+    asked = [past.at for past in met(world, one) if past.what == "asked"]
+    wished = wished_days(world, person_of(contact.email) if contact else None, world.as_of)
+    return bool(asked) and (today - max(asked).date()).days < wished
 
 
 def slot_of(one: Candidate) -> dt.date:
@@ -986,6 +1057,8 @@ class Replayed:
     decided_on: dt.date | None = None
     fails: set[str] = field(default_factory=set)
     waits: str | None = None
+    too_soon: set[str] = field(default_factory=set)
+    """Which asks, 'real' or 'replayed', stood against it by the person's own wish and by no cooldown."""
 
 
 def replay(
@@ -1027,6 +1100,9 @@ def replay(
             for asked_on, asked_by in asked_in_replay[person] if person else ():
                 if counts_for(world, survey, asked_by) and (today - asked_on).days < survey.cooldown.days:
                     one.fails.add("cooldown")
+                elif (today - asked_on).days < wished_days_on(world, person, today):
+                    one.fails.add("cooldown")
+                    one.too_soon.add("replayed")
             one.waits = None
             if today < slot_of(who):
                 one.waits = "wave_slot"
@@ -1068,13 +1144,17 @@ def _fails_on(
         }
         if any(is_excluded(world, subject, subject_id, at) for at in moments):
             fails.add("excluded")
-    if person and any(at.date() <= today for at in world.suppressed.get(person, ())):
+    told = [at for _, _, at in world.ends.get(person or "", ())]
+    told += [wish.at for wish in world.wishes_of.get((person or "", survey.id), ())]
+    moments = {day(today)} | {at for at in told if at.date() == today}
+    if any(gets_no_mail(world, person, at) or is_unwanted(world, person, survey.id, at) for at in moments):
         fails.add("suppressed")
     moment = max(day(today), candidate.due_at) if today == one.due_on else day(today)
     if is_plan and today == starts_on:
         moment = max(moment, world.as_of)
     if moment > candidate.expires_at:
         fails.add("expired")
+    wished = wished_days_on(world, person, today)
     for past in met(world, candidate):
         days = (today - past.at.date()).days
         if days >= 0 and stands(past):
@@ -1083,4 +1163,13 @@ def _fails_on(
             is_counted = past.what == "asked" and counts_for(world, survey, past.survey_id)
             if is_counted and days < survey.cooldown.days:
                 fails.add("cooldown")
+            elif past.what == "asked" and days < wished:
+                fails.add("cooldown")
+                one.too_soon.add("real")
     return fails
+
+
+def wished_days_on(world: World, person: str | None, today: dt.date) -> int:
+    """The most days that a wish which stood at some hour of the day asks for."""
+    made = {wish.at for wish in world.wishes_of.get((person or "", "all"), ()) if wish.at.date() == today}
+    return max(wished_days(world, person, at) for at in made | {day(today)})

@@ -179,9 +179,14 @@ def rows_of(fact: Any) -> Iterable[tuple[str, dict[str, Any]]]:
     elif isinstance(fact, model.Listed):
         until = f"{fact.until.isoformat()}Z" if fact.until else None
         if fact.kind == "suppressed_address":
-            yield _event(fact, fact.kind, None, person_key=person_key(fact.subject_id), reason="asked us")
+            yield _event(fact, fact.kind, None, person_key=person_key(fact.subject_id), reason=fact.reason)
+        elif fact.kind == "resubscribed":
+            yield _event(fact, fact.kind, None, person_key=person_key(fact.subject_id))
         else:
             yield _event(fact, fact.kind, None, subject=fact.subject, subject_id=fact.subject_id, until=until)
+    elif isinstance(fact, model.Wish):
+        chosen = {"survey_id": fact.survey_id, "wanted": fact.is_wanted, "at_most_every_days": fact.days}
+        yield _event(fact, "preferred", None, person_key=person_key(fact.person), **chosen)
     elif isinstance(fact, model.Imported):
         yield (
             "responses_imported",

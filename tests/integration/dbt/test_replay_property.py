@@ -37,6 +37,7 @@ class Past:
     decided: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     scopes: Counter[str] = field(default_factory=Counter)
+    wishes: Counter[str] = field(default_factory=Counter)
 
     def replay(
         self, starts_on: dt.date, ends_on: dt.date, survey_id: str | None = None, is_alone: bool = False
@@ -63,6 +64,7 @@ class Past:
         for one in expected.values():
             self.decided[one.decision] += 1
             self.rules.update(one.fails)
+            self.wishes.update(one.too_soon)
             if "cooldown" in one.fails:
                 self.scopes[one.candidate.survey.cooldown.scope] += 1
         assert not wrong, f"{len(wrong)} of {len(found)} differ, such as\n" + "\n".join(wrong[:8])
@@ -150,6 +152,36 @@ def rhythm() -> list[Any]:
             at = dt.datetime.combine(FIRST_WEEK, dt.time(9)) + 10 * WEEK + dt.timedelta(days=days)
             ticket = model.Ticket(f"{key}{days}", at, "r", key, closed_at=at + dt.timedelta(hours=30))
             facts.append(model.Version(model.Ticket, ticket.id, at, at, ticket))
+        facts += wishes_of_that_week(number, f"{key}@r.example")
+    return facts
+
+
+def wishes_of_that_week(number: int, person: str) -> list[Any]:
+    """How often somebody wants a mail, and how that changes while some surveys wait for their day; others want none for a
+    while."""
+    monday = dt.datetime.combine(FIRST_WEEK, dt.time()) + 10 * WEEK
+    hour, day = dt.timedelta(hours=1), dt.timedelta(days=1)
+    wishes: list[tuple[dt.timedelta, int | None]] = [
+        *((-9 * day, 3), (2 * day + 9 * hour, 10), (-day, 5), (2 * day, None), (-day, 60), (day + 16 * hour, None)),
+        *((3 * day + 2 * hour, 4), (4 * day, None), (-2 * day, 2), (-30 * day, 20), (5 * day, 6)),
+    ]
+    facts: list[Any] = []
+    for after, days in {
+        1: wishes[:2],
+        2: wishes[2:4],
+        3: wishes[4:6],
+        4: wishes[6:8],
+        5: wishes[8:9],
+        6: wishes[9:],
+    }.get(number % 8, []):
+        at = monday + after
+        facts.append(model.Wish(0, person, "all", at, at, True, days))
+    if number % 8 == 7:
+        ended = {"subject": "address", "subject_id": person, "reason": "unsubscribed"}
+        for kind, at in (("suppressed_address", monday + 2 * day + hour), ("resubscribed", monday + 4 * day + hour)):
+            facts.append(model.Listed(0, kind, at=at, known_at=at, **ended))
+        facts.append(model.Wish(0, person, "daily", monday, monday, is_wanted=False))
+        facts.append(model.Wish(0, person, "daily", monday + 6 * day, monday + 6 * day, is_wanted=True))
     return facts
 
 
@@ -240,8 +272,9 @@ def test_weeks_0_2_and_4_with_a_four_week_cooldown(past: Past) -> None:
 
 def test_the_replays_covered_the_rules(past: Past) -> None:
     print(f"\n{len(past.world.people)} people, {past.compared} decisions, {dict(past.decided)}, {dict(past.rules)}")
-    print(dict(past.scopes))
+    print(dict(past.scopes), dict(past.wishes))
     # A cap of the account is not replayed.
     assert {rule for rule in Rule if not past.rules[rule]} == {Rule.ACCOUNT_CAP, Rule.PASSED}
     assert min(past.decided[decision] for decision in ("ask", "skip", "defer")) >= 20
     assert set(past.scopes) == {"global", "family", "survey"}
+    assert min(past.wishes[asks] for asks in ("real", "replayed")) >= 20

@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Story:
         self.decided: Counter[str] = Counter()
         self.events: Counter[tuple[str, str]] = Counter()
         self.scopes: Counter[tuple[str, bool]] = Counter()
+        self.wishes: Counter[str] = Counter()
 
     def feed(self, until: dt.datetime) -> None:
         """All that arrives until then, in its order."""
@@ -92,6 +94,21 @@ class Story:
             self.events[one.event, proposal.decision] += 1
             cooldown = one.survey.cooldown
             self.scopes[cooldown.scope, proposal.deciding_rule == "cooldown"] += 1
+            self.wishes.update(by_wish(world, one, proposal))
+
+
+def by_wish(world: model.World, one: model.Candidate, proposal: model.Proposal) -> Iterator[str]:
+    """What of a proposal comes of the person's own wishes, and of nothing else."""
+    contact = world.people.get(one.contact_id)
+    person = model.person_of(contact.email) if contact else None
+    if proposal.deciding_rule == "suppressed" and not model.gets_no_mail(world, person, world.as_of):
+        yield "not wanted"
+    if proposal.deciding_rule == "cooldown" and not model.cools_down(world, one, world.as_of.date()):
+        yield f"too soon, {one.survey.cooldown.scope}"
+    if proposal.decision == "ask" and world.ends.get(person or ""):
+        yield "subscribed again"
+    if proposal.decision == "ask" and world.wishes_of.get((person or "", one.survey.id)):
+        yield "wanted again" if len(world.wishes_of[person or "", one.survey.id]) > 1 else "wanted"
 
 
 def difference(have: dict[str, Any] | None, want: dict[str, Any] | None) -> str:
@@ -159,10 +176,13 @@ def test_nobody_is_asked_twice_for_one_occasion(story: Story) -> None:
 def test_the_histories_covered_every_rule_trigger_and_scope(story: Story) -> None:
     contacts = {fact.id for fact in story.arrived if isinstance(fact, model.Version) and fact.kind is model.Contact}
     print(f"\n{len(contacts)} histories, {len(MOMENTS)} evaluations, {story.compared} proposals, {dict(story.decided)}")
-    print(dict(story.events), dict(story.scopes))
+    print(dict(story.events), dict(story.scopes), dict(story.wishes))
     assert len(contacts) >= 3000
     assert {rule for rule in (*Rule, *WaitingRule) if story.decided[rule] < 5} == set()
     assert {event for event in TriggerEvent if not story.events[event, "ask"]} == set()
     assert {event for event in TriggerEvent if not story.events[event, "skip"]} == set()
     for scope in ("global", "family", "survey"):
         assert story.scopes[scope, True] and story.scopes[scope, False], scope
+    by_wishes = {"not wanted", "subscribed again", "wanted", "wanted again"}
+    by_wishes |= {f"too soon, {scope}" for scope in ("global", "family", "survey")}
+    assert {wish for wish in by_wishes if story.wishes[wish] < 5} == set()

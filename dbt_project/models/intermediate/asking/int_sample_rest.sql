@@ -1,20 +1,15 @@
 -- Of surveys that ask a sample: who is due and cannot be asked on that date, because of a list, an ask or an answer
--- that came before. What comes after the date counts for nobody's place, so that it stands while a wave is under way.
-with due as (
+-- that came before, or of a wish to be asked less often. What comes after the date counts for nobody's place, so that
+-- it stands while a wave is under way.
+with persons as (
 
-    select * from {{ ref('int_sample_due') }}
-
-),
-
-people as (
-
-    select * from {{ ref('int_people') }}
+    select * from {{ ref('int_sample_persons') }}
 
 ),
 
 suppressions as (
 
-    select * from {{ ref('int_suppressions') }}
+    select * from {{ ref('int_suppression_periods') }}
 
 ),
 
@@ -40,23 +35,6 @@ history as (
 
 ),
 
-persons as (
-
-    select
-        due.candidate_id,
-        due.survey_id,
-        due.due_at,
-        due.contact_id,
-        coalesce(due.account_id, people.account_id) as account_id,
-        people.person_key,
-        due.cooldown_days,
-        due.skip_after_response_days,
-        {{ counted_over('due') }} as counted_over
-    from due
-    left join people on people.contact_id = due.contact_id
-
-),
-
 listed as (
 
     select persons.candidate_id
@@ -64,7 +42,8 @@ listed as (
     inner join suppressions
         on suppressions.person_key = persons.person_key
         and coalesce(suppressions.survey_id, persons.survey_id) = persons.survey_id
-    where suppressions.suppressed_since < persons.due_at
+    where suppressions.begins_at < persons.due_at
+        and suppressions.ends_at >= persons.due_at
     union
     select persons.candidate_id
     from persons
@@ -95,6 +74,9 @@ resting as (
         history.what = 'asked'
         and persons.counted_over in ('all', history.survey_id, coalesce(history.family_key, 'all'))
         and {{ days_between('history.happened_at', 'persons.due_at') }} < persons.cooldown_days
+    ) or (
+        history.what = 'asked'
+        and {{ days_between('history.happened_at', 'persons.due_at') }} < persons.wished_days
     )
     {{ 'union' if not loop.last }}
     {% endfor %}

@@ -1,20 +1,7 @@
 -- What persons (by address) chose on their preference page, the newest choice by survey; 'all' says how often at most.
-with list_events as (
+with periods as (
 
-    select * from {{ ref('int_list_events') }} where kind = 'preferred' and person_key is not null
-
-),
-
-ranked as (
-
-    select
-        person_key,
-        wished_survey_id as survey_id,
-        is_wanted,
-        at_most_every_days,
-        occurred_at as wished_at,
-        row_number() over (partition by person_key, wished_survey_id order by seq desc) as entry
-    from list_events
+    select * from {{ ref('int_wish_periods') }}
 
 ),
 
@@ -25,9 +12,9 @@ wishes as (
         survey_id,
         is_wanted,
         at_most_every_days,
-        wished_at
-    from ranked
-    where entry = 1
+        begins_at as wished_at
+    from periods
+    where ends_at = {{ far_future() }}
 
 )
 

@@ -1,5 +1,6 @@
 -- Which candidates of a replay what really happened stands against: an ask or an answer of the same person within the
--- days of the rule, up to the last day on which it is looked at. With the survey that did.
+-- days of the rule, up to the last day on which it is looked at, or any ask within those of a wish. With the survey
+-- that did.
 with candidates as (
 
     select
@@ -10,9 +11,12 @@ with candidates as (
         candidates.cooldown_days,
         candidates.skip_after_response_days,
         candidates.due_on,
-        candidates.last_on
+        candidates.last_on,
+        wishes.quiet_after,
+        wishes.quiet_until
     from {{ ref('int_replay_candidates') }} as candidates
     left join {{ ref('int_people') }} as people on people.contact_id = candidates.contact_id
+    left join {{ ref('int_replay_wishes') }} as wishes on wishes.candidate_id = candidates.candidate_id
 
 ),
 
@@ -49,6 +53,18 @@ met as (
         and candidates.cooldown_days > 0
         and candidates.counted_over in ('all', history.survey_id, coalesce(history.family_key, 'all'))
     )
+    union all
+    select
+        candidates.candidate_id,
+        history.what,
+        history.survey_id,
+        history.happened_on
+    from candidates
+    inner join history
+        on history.{{ key }} = candidates.{{ key }}
+        and history.what = 'asked'
+        and history.happened_on > candidates.quiet_after
+        and history.happened_on <= candidates.quiet_until
     {{ 'union all' if not loop.last }}
     {% endfor %}
 

@@ -14,9 +14,17 @@ period as (
 
 ),
 
+rests as (
+
+    select greatest(cooldown_days, skip_after_response_days) as days from {{ ref('int_survey_triggers') }}
+    union all
+    select at_most_every_days from {{ ref('int_wish_periods') }} where survey_id = 'all'
+
+),
+
 looked_back as (
 
-    select max(greatest(cooldown_days, skip_after_response_days)) as days from {{ ref('int_survey_triggers') }}
+    select max(days) as days from rests
 
 ),
 

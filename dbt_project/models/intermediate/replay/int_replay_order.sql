@@ -6,6 +6,12 @@ with rules as (
 
 ),
 
+wishes as (
+
+    select * from {{ ref('int_replay_wishes') }}
+
+),
+
 passing as (
 
     select *
@@ -22,16 +28,22 @@ passing as (
 placed as (
 
     select
-        candidate_id,
-        person,
-        row_number() over (partition by person order by asked_on, priority, due_at, candidate_id) as place,
-        {{ days_between('starts_on', 'due_on') }} as due_day,
-        {{ days_between('starts_on', 'asked_on') }} as asked_day,
-        cooldown_days,
-        counted_over,
-        survey_id,
-        'family:' || coalesce(family, survey_id) as family_key
+        passing.candidate_id,
+        passing.person,
+        row_number() over (
+            partition by passing.person
+            order by passing.asked_on, passing.priority, passing.due_at, passing.candidate_id
+        ) as place,
+        {{ days_between('passing.starts_on', 'passing.due_on') }} as due_day,
+        {{ days_between('passing.starts_on', 'passing.asked_on') }} as asked_day,
+        passing.cooldown_days,
+        {{ days_between('passing.starts_on', 'wishes.quiet_after') }} as quiet_after,
+        {{ days_between('passing.starts_on', 'wishes.quiet_until') }} as quiet_until,
+        passing.counted_over,
+        passing.survey_id,
+        'family:' || coalesce(passing.family, passing.survey_id) as family_key
     from passing
+    left join wishes on wishes.candidate_id = passing.candidate_id
 
 )
 

@@ -1,5 +1,5 @@
 -- The candidates of a replay as persons, with the account that each is asked about, and whether it is on the exclusion
--- list on one of the days on which it is looked at.
+-- list, or its address is suppressed, on one of the days on which it is looked at.
 {{ config(materialized='view') }}
 
 with candidates as (
@@ -17,6 +17,12 @@ people as (
 exclusions as (
 
     select * from {{ ref('int_exclusion_periods') }}
+
+),
+
+suppressions as (
+
+    select * from {{ ref('int_suppression_periods') }}
 
 ),
 
@@ -49,13 +55,27 @@ excluded as (
 
 ),
 
+suppressed as (
+
+    select distinct asked.candidate_id
+    from asked
+    inner join suppressions
+        on suppressions.person_key = asked.person_key
+        and coalesce(suppressions.survey_id, asked.survey_id) = asked.survey_id
+        and cast(suppressions.begins_at as date) <= asked.last_on
+        and suppressions.ends_at > cast(asked.due_on as timestamp)
+
+),
+
 asked_people as (
 
     select
         asked.*,
-        excluded.candidate_id is not null as is_excluded
+        excluded.candidate_id is not null as is_excluded,
+        suppressed.candidate_id is not null as is_suppressed
     from asked
     left join excluded on excluded.candidate_id = asked.candidate_id
+    left join suppressed on suppressed.candidate_id = asked.candidate_id
 
 )
 

@@ -24,12 +24,6 @@ opt_outs as (
 
 ),
 
-suppressions as (
-
-    select * from {{ ref('int_suppressions') }}
-
-),
-
 audience as (
 
     select * from {{ ref('int_replay_audience') }}
@@ -59,7 +53,7 @@ rules as (
         asked.is_no_address as fails_no_address,
         asked.is_excluded as fails_excluded,
         opt_outs.person_key is not null as fails_opted_out,
-        coalesce(cast(suppressions.suppressed_since as date) <= asked.last_on, false) as fails_suppressed,
+        asked.is_suppressed as fails_suppressed,
         filtered.survey_id is not null and audience.contact_id is null as fails_audience,
         asked.sample_by is not null and sampled.candidate_id is null as fails_not_sampled,
         greatest(
@@ -71,9 +65,6 @@ rules as (
     from asked
     left join accounts on accounts.account_id = asked.asked_account_id
     left join opt_outs on opt_outs.person_key = asked.person_key
-    left join suppressions
-        on suppressions.person_key = asked.person_key
-        and coalesce(suppressions.survey_id, asked.survey_id) = asked.survey_id
     left join filtered on filtered.survey_id = asked.survey_id
     left join audience
         on audience.survey_id = asked.survey_id
