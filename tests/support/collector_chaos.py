@@ -37,7 +37,9 @@ from closedloop.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 CREDENTIALS = "mail:secret"
 CLIENTS, LONGEST_LIFE = 8, 0.6
-"""People at work side by side; seconds after which a collector is killed at the latest."""
+"""People at work side by side; seconds after which a collector at work is killed at the latest."""
+AT_WORK, PATIENCE = 3, 30
+"""A collector is at work once it acknowledged so many requests; on a busy machine that is waited for, so many seconds."""
 
 
 @dataclass
@@ -126,7 +128,8 @@ def play(home: Path, *, kills: int, seed: int = 1, say=lambda text: None) -> Out
     for client in clients:
         client.start()
     for number in range(kills):
-        time.sleep(chance.uniform(0.02, LONGEST_LIFE))
+        _wait_for_work(people)
+        time.sleep(chance.uniform(0, LONGEST_LIFE))
         os.kill(process, signal.SIGKILL)
         process = driver.start()
         if number % 20 == 19:
@@ -138,6 +141,15 @@ def play(home: Path, *, kills: int, seed: int = 1, say=lambda text: None) -> Out
     os.kill(process, signal.SIGTERM)
     driver.close()
     return _compare(settings, people, kills, unanswered["requests"])
+
+
+def _wait_for_work(people: list[Person]) -> None:
+    def count() -> int:
+        return sum(len(person.acknowledged) for person in people)
+
+    before, end = count(), time.monotonic() + PATIENCE
+    while count() < before + AT_WORK and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def _live(address: str, settings: Settings, people: list[Person], chance, over, unanswered: Counter) -> None:

@@ -53,11 +53,13 @@ def test_no_process_stays_however_stubborn(tmp_path: Path) -> None:
 @needs_proc
 def test_a_willing_child_is_asked_and_not_killed(tmp_path: Path) -> None:
     part = child(
-        tmp_path, "import time\ntry:\n    time.sleep(300)\nexcept KeyboardInterrupt:\n    print('bye')", str(tmp_path)
+        tmp_path,
+        "import time\nprint('up', flush=True)\ntry:\n    time.sleep(300)\nexcept KeyboardInterrupt:\n    print('bye')",
+        str(tmp_path),
     )
     part.stop_with = signal.SIGINT
     part.start()
-    time.sleep(0.5)
+    assert wait_for(lambda: "up" in (tmp_path / "part.log").read_text())
     assert stop([part], str(tmp_path)) == 0
     assert part.last_words() == "bye"
 
