@@ -62,7 +62,29 @@ def from_mjml(template: str, view: Mapping[str, Any]) -> Layout:
     # Without `fonts` the compiler fetches known ones from a third party.
     options = mrml.RenderOptions(fonts={})
     html = mrml.to_html(TEMPLATES.get_template(template).render(view), render_options=options).content
-    return Layout(re.sub(r">(?=</?[a-z])", ">\n", html))
+    return Layout(_in_lines(html))
+
+
+_LINE, _SLOT_LENGTH = 700, 150
+_SAME_CONDITION = re.compile(r"<!\[endif\]-->\s*<!--\[if mso \| IE\]>")
+"""Between two comments for Outlook."""
+_MAY_BREAK = re.compile(r"(?<=>)(?=<)|(?<=\})\s+(?=[^\s<])")
+
+
+def _in_lines(html: str) -> str:
+    """As few lines as SMTP takes without an encoding, however long what fills the slots usually is; none begins with a dot,
+    which would have to be doubled in every mail.
+    """
+    lines, length = [""], 0
+    compact = _SAME_CONDITION.sub("", re.sub(r"\s+", " ", html))
+    for piece in _MAY_BREAK.split(compact):
+        wide = len(piece) + piece.count("@@") // 2 * _SLOT_LENGTH
+        if lines[-1] and length + wide > _LINE and not piece.startswith("."):
+            lines.append("")
+            length = 0
+        lines[-1] += piece
+        length += wide
+    return "\n".join(lines)
 
 
 def paint(primary: str, background: str) -> dict[str, object]:
