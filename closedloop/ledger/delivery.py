@@ -8,7 +8,6 @@ that becomes 'uncertain', never a second mail, unless the sender's own notes pro
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +20,7 @@ from closedloop.ledger.checks import ANSWERED, OUTSIDE_HOURS, Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.limits import ACCOUNT, DAILY, DOMAIN, HOURLY, WARM_UP, Limits
 from closedloop.ledger.messages import ABOUT, settle, suppress_messages, visible
-from closedloop.ledger.rows import Row, chunks
+from closedloop.ledger.rows import Row, chunks, payload_from
 from closedloop.ledger.schema import answers, messages, suppressions, wave_approvals
 from closedloop.ledger.switches import SENDING, SWITCHED_OFF, is_on
 from closedloop.programme import Rule, Survey
@@ -167,7 +166,7 @@ def claim(
             due &= ~_unexpired(now)
         found = select(messages).where(due).order_by(messages.c.message_id).limit(limit)
         taken = conn.execute(found.with_for_update(skip_locked=True)).mappings()
-        rows = [{**row, "payload": json.loads(row["payload"])} for row in taken]
+        rows = [{**row, "payload": payload_from(row["payload"])} for row in taken]
         result.last = rows[-1]["message_id"] if len(rows) == limit else None
         limits.load_accounts(conn, rows)
         _judge(conn, rows, surveys, settings, now, limits, result)

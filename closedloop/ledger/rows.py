@@ -6,7 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -41,6 +41,25 @@ def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 def to_json(value: Any) -> str:
     """Text for a JSON column; text is taken as JSON already."""
     return value if isinstance(value, str) else _encode(value)
+
+
+def payload_from(text: str) -> dict[str, Any]:
+    """The payload of a message, a new dict each time; the definition in it, which many messages share and which is most of the
+    text, is read once and must not be changed.
+    """
+    # Within a string of JSON the quotes would be escaped, so this is the key.
+    before, mark, after = text.partition('"definition":')
+    if not mark or not before.endswith((", ", ",")):
+        return json.loads(text)
+    try:
+        return {**json.loads(before.rstrip(", ") + "}"), **_from_definition_on(after)}
+    except json.JSONDecodeError:  # the key of something within
+        return json.loads(text)
+
+
+@lru_cache(maxsize=256)
+def _from_definition_on(text: str) -> Mapping[str, Any]:
+    return json.loads('{"definition":' + text)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
