@@ -57,7 +57,8 @@ def show(
 
 def dismiss(conn: Connection, invitation_id: str, place: str, *, now: dt.datetime) -> bool:
     """Never show this invitation again, on any device. It is no score. False when that was so already, or there is none."""
-    row = conn.execute(_ABOUT.where(messages.c.message_id == invitation_id)).mappings().first()
+    held = _ABOUT.where(messages.c.message_id == invitation_id).with_for_update()  # of two devices, one closes it
+    row = conn.execute(held).mappings().first()
     if row is None or _happened(conn, invitation_id, "dismissed"):
         return False
     add_events(conn, [event("dismissed", row, at=now, now=now, message_kind="invitation", place=place)])

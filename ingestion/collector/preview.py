@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from closedloop.errors import BadInput
+from closedloop.ledger.answers import Invitation
 from closedloop.programme import Survey, load_surveys
 from closedloop.settings import Settings
 from closedloop.texts import SAMPLE
@@ -116,8 +117,29 @@ def find(settings: Settings, survey_id: str) -> Survey | None:
 
 def look_of(survey: Survey, language: str | None) -> Look:
     """How the survey looks for the made-up person who speaks `language`, or the survey's own."""
-    definition = survey.model_dump(mode="json")
-    return Look({**SAMPLE, "company": survey.company, "language": language, "definition": definition})
+    return Look(_payload_of(survey, language))
+
+
+async def sample_invitation(shared: Shared, invitation_id: str) -> Invitation | None:
+    """What a link of a sample mail belongs to; None for those of real ones. Raises 404 for a survey that is no more."""
+    survey_id = sample_of(invitation_id)
+    if survey_id is None:
+        return None
+    survey = await _survey(shared, survey_id)
+    if isinstance(survey, Response):  # its file needs mending
+        raise HTTPException(404)
+    return Invitation(
+        invitation_id=invitation_id,
+        survey_id=survey.id,
+        **dict.fromkeys(("wave_id", "contact_id", "channel", "state"), "sample"),
+        **dict.fromkeys(("account_id", "person_key", "link_expires_at", "answer"), None),
+        planned_at=shared.clock.now(),
+        payload=_payload_of(survey, None),
+    )
+
+
+def _payload_of(survey: Survey, language: str | None) -> dict[str, Any]:
+    return {**SAMPLE, "company": survey.company, "language": language, "definition": survey.model_dump(mode="json")}
 
 
 async def show(shared: Shared, request: Request, survey_id: str) -> Response:

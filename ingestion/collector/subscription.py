@@ -13,7 +13,7 @@ from closedloop.ledger.visitors import CHANNEL
 from closedloop.ledger.wishes import OWN, Wishes
 from closedloop.links import Purpose
 from closedloop.programme import Survey
-from ingestion.collector import desk, pages
+from ingestion.collector import desk, pages, preview
 from ingestion.collector.forms import read_choice
 from ingestion.collector.shared import Shared, posted_fields
 
@@ -44,6 +44,8 @@ class Subscriptions:
     async def unsubscribe(self, request: Request) -> Response:
         """One-click (RFC 8058) and the page's button alike: the address in the link is all that counts."""
         invitation_id = self._shared.invitation_id(request, Purpose.UNSUBSCRIBE)
+        if sample := await preview.sample_invitation(self._shared, invitation_id):
+            return self._nothing_done(sample)
         at = self._shared.clock.now()
         done = await self._shared.commit(desk.unsubscribe(invitation_id, at=at, now=self._shared.clock.now))
         if done is None:
@@ -59,6 +61,8 @@ class Subscriptions:
     async def choose(self, request: Request) -> Response:
         """What is on the page is chosen anew; surveys that it did not show stay as they were."""
         invitation_id = self._shared.invitation_id(request, Purpose.PREFERENCES)
+        if sample := await preview.sample_invitation(self._shared, invitation_id):
+            return self._nothing_done(sample)
         at, chosen = self._shared.clock.now(), read_choice(await posted_fields(request))
         surveys = {survey.id for survey in await run_in_threadpool(self._active)}
         done = await self._shared.commit(desk.choose(invitation_id, chosen, surveys, at=at, now=self._shared.clock.now))
@@ -70,6 +74,8 @@ class Subscriptions:
 
     async def _wishes(self, request: Request, purpose: Purpose) -> tuple[Invitation, Wishes]:
         invitation_id = self._shared.invitation_id(request, purpose)
+        if sample := await preview.sample_invitation(self._shared, invitation_id):
+            return sample, Wishes()
         found = await run_in_threadpool(self._shared.read, lambda conn: desk.wishes(conn, invitation_id))
         if found is None:
             raise HTTPException(404)
@@ -89,6 +95,11 @@ class Subscriptions:
         active = (survey for survey in self._shared.programmes.all().values() if survey.status == "active")
         found = (survey for survey in active if set(survey.channels) != {CHANNEL})
         return sorted(found, key=lambda survey: survey.name)
+
+    def _nothing_done(self, sample: Invitation) -> Response:
+        """The link of a sample mail was used."""
+        look = pages.Look(sample.payload)
+        return pages.notice_page(look.say("thanks.title"), look.say("survey.preview"), look=look)
 
     def _unsubscribed(self, look: pages.Look, invitation: Invitation, *, is_new: bool) -> Response:
         title = look.say("unsubscribe.done" if is_new else "unsubscribe.done_before")

@@ -112,3 +112,14 @@ def test_only_its_own_link_opens_it(client, settings, invite, purpose) -> None:
 def test_surveys_have_the_names_that_respondents_know(client, path) -> None:
     page = client.get(path).text
     assert "After a support request" in page and "Support Ticket Resolved" not in page
+
+
+def test_the_links_of_a_sample_mail_show_their_pages_and_change_nothing(client, ledger, settings) -> None:
+    for letter, purpose in (("u", Purpose.UNSUBSCRIBE), ("p", Purpose.PREFERENCES)):
+        link = f"/{letter}/{sign(settings.link_secret, 'sample-support', purpose)}"
+        assert client.get(link).status_code == 200
+        done = client.post(link, data={"surveys": "none", "List-Unsubscribe": "One-Click"})
+        assert done.status_code == 200 and "Nothing is recorded" in done.text
+        gone = f"/{letter}/{sign(settings.link_secret, 'sample-nothing', purpose)}"
+        assert client.get(gone).status_code == client.post(gone).status_code == 404
+    assert _events(ledger) == 0
