@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
 from closedloop.keys import read_keys
+from closedloop.webaddress import is_web_address
 
 REPO = Path(__file__).resolve().parent.parent
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
@@ -164,10 +165,7 @@ class Settings(BaseSettings):
     @field_validator("privacy_url")
     @classmethod
     def _web_page(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (
-            parts.scheme != "https" or not parts.hostname or not value.isascii() or re.search(r"[\s\"<>]", value)
-        ):
+        if value and not is_web_address(value):
             raise ValueError("must look like https://example.com/privacy")
         return value
 

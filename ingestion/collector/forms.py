@@ -79,6 +79,8 @@ def read_answer(fields: Fields) -> Posted:
     Raises BadField.
     """
     score = read_score(_last(fields, "score"))
+    if len(set(fields.get("score", ()))) > 1:  # nobody chose two
+        raise BadField("score", "problem.score")
     if score is None:
         raise BadField("score", "problem.no_score")
     comment = _clean(_last(fields, "comment"))
