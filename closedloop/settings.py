@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
-from closedloop.keys import read_keys
+from closedloop.keys import SHORTEST_KEY, keys_of, read_keys
 from closedloop.webaddress import is_web_address
 
 REPO = Path(__file__).resolve().parent.parent
@@ -145,6 +145,14 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
                 raise ValueError("must be origins such as https://app.example.com, without a path")
+        return value
+
+    @field_validator("secret_key", "widget_secret")
+    @classmethod
+    def _strong_keys(cls, value: str) -> str:
+        # Words with blanks between them are several keys, and one who guesses the shortest can sign.
+        if any(len(key) < SHORTEST_KEY for key in keys_of(value)):
+            raise ValueError(f"must be keys of {SHORTEST_KEY} characters or more; a blank separates two keys")
         return value
 
     @field_validator("sender_address", "operator_address")

@@ -171,7 +171,8 @@ def _clean(text: str) -> str:
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a request body over MAX_BODY bytes (MAX_BATCH for webhooks), declared or streamed."""
+    """ASGI middleware: 413 for a request body over MAX_BODY bytes (MAX_BATCH for webhooks), declared or streamed, and
+    400 for one that is never finished."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -185,6 +186,8 @@ class BodyLimit:
         async def limited() -> Message:
             nonlocal received
             message = await receive()
+            if message["type"] == "http.disconnect":  # who leaves in the middle has said nothing
+                raise HTTPException(400)
             received += len(message.get("body", b""))
             if received > limit:
                 raise HTTPException(413)
