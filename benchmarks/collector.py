@@ -33,7 +33,9 @@ NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 
 
 def settings_of(home: Path) -> Settings:
-    return Settings(home=home, secret_key="benchmark", max_posts_per_minute=0, max_visits_per_minute=0, _env_file=None)
+    return Settings(
+        home=home, secret_key="key-of-the-benchmark", max_posts_per_minute=0, max_visits_per_minute=0, _env_file=None
+    )
 
 
 def key_of(number: int) -> str:

@@ -32,7 +32,9 @@ def read_context(secret: str, context: str, *, now: dt.datetime) -> str:
     part, _, signature = context.partition(".")
     try:
         given = _decode(signature)
-        if not any(hmac.compare_digest(given, _signature(key, part)) for key in keys_of(secret)):
+        if signature != _encode(given) or not any(
+            hmac.compare_digest(given, _signature(key, part)) for key in keys_of(secret)
+        ):
             raise BadContext
         body = json.loads(_decode(part))
         contact, expires = body["contact"], body["expires"]

@@ -16,6 +16,9 @@ from pathlib import Path
 from closedloop.errors import BadInput
 from closedloop.locks import only_one
 
+SHORTEST_KEY = 16
+"""Characters that a key of the settings must have; our own have 64."""
+
 
 def keys_of(text: str) -> list[str]:
     """The single keys, the one that signs first."""

@@ -18,7 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
-from closedloop.keys import read_keys
+from closedloop.keys import SHORTEST_KEY, keys_of, read_keys
+from closedloop.webaddress import is_web_address
 
 REPO = Path(__file__).resolve().parent.parent
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
@@ -160,6 +161,14 @@ class Settings(BaseSettings):
                 raise ValueError("must be origins such as https://app.example.com, without a path")
         return value
 
+    @field_validator("secret_key", "widget_secret")
+    @classmethod
+    def _strong_keys(cls, value: str) -> str:
+        # Words with blanks between them are several keys, and one who guesses the shortest can sign.
+        if any(len(key) < SHORTEST_KEY for key in keys_of(value)):
+            raise ValueError(f"must be keys of {SHORTEST_KEY} characters or more; a blank separates two keys")
+        return value
+
     @field_validator("sender_address", "operator_address")
     @classmethod
     def _one_address(cls, value: str) -> str:
@@ -178,10 +187,7 @@ class Settings(BaseSettings):
     @field_validator("privacy_url")
     @classmethod
     def _web_page(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (
-            parts.scheme != "https" or not parts.hostname or not value.isascii() or re.search(r"[\s\"<>]", value)
-        ):
+        if value and not is_web_address(value):
             raise ValueError("must look like https://example.com/privacy")
         return value
 

@@ -12,6 +12,7 @@ import duckdb
 from closedloop.errors import BadInput
 from closedloop.programme import Survey, load_surveys
 from closedloop.settings import Settings
+from closedloop.spreadsheets import FORMULA, NUMBER
 
 
 def marts(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -74,8 +75,25 @@ def _cannot_write(output: Path, why: str) -> BadInput:
     return BadInput(f"cannot be written ({why})", file=output, remedy="choose another file")
 
 
+def _without_formulas(con: duckdb.DuckDBPyConnection, mart: str) -> str:
+    """A query for the mart in which no text is a formula: an apostrophe stands before it, so that it is read as text."""
+    texts = con.execute(
+        "select column_name from information_schema.columns "
+        "where table_schema = 'marts' and table_name = ? and data_type = 'VARCHAR' order by ordinal_position",
+        [mart],
+    ).fetchall()
+    safe = ", ".join(
+        f"""case when regexp_matches("{name}", '{FORMULA}') and not regexp_matches("{name}", '{NUMBER}')
+            then '''' || "{name}" else "{name}" end as "{name}\""""
+        for (name,) in texts
+    )
+    return f"select * replace ({safe}) from marts.{mart}" if safe else f"from marts.{mart}"
+
+
 def export_mart(settings: Settings, mart: str, output: Path) -> int:
-    """Write one published mart as CSV or Parquet (by the file's ending); returns its rows."""
+    """Write one published mart as CSV or Parquet (by the file's ending); returns its rows. CSV is for people and their
+    spreadsheets, so no cell of it is a formula; Parquet is for programs and holds all texts as they are.
+    """
     with marts(settings) as con:
         known = [
             name
@@ -90,9 +108,11 @@ def export_mart(settings: Settings, mart: str, output: Path) -> int:
             output.open("ab").close()
         except OSError as error:
             raise _cannot_write(output, error.strerror) from None
-        kind = "(format parquet)" if output.suffix == ".parquet" else "(format csv, header)"
+        is_parquet = output.suffix == ".parquet"
+        kind = "(format parquet)" if is_parquet else "(format csv, header)"
+        source = f"from marts.{mart}" if is_parquet else _without_formulas(con, mart)
         target = str(output).replace("'", "''")
-        written = con.execute(f"copy marts.{mart} to '{target}' {kind}").fetchone()
+        written = con.execute(f"copy ({source}) to '{target}' {kind}").fetchone()
         return written[0] if written else 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -13,6 +12,7 @@ from closedloop.errors import BadInput
 from closedloop.programme.rules import Band
 from closedloop.programme.triggers import Part
 from closedloop.texts import SAMPLE, fill
+from closedloop.webaddress import is_web_address
 from closedloop.yamlfile import Fault
 
 
@@ -25,11 +25,7 @@ def _template(text: str) -> str:
 
 
 def _address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme != "https" or not parts.hostname or not url.isascii() or re.search(r"[\s\x00-\x1f\"'<>\\]", url):
+    if not is_web_address(url):
         raise ValueError("must be a web address that begins with https://")
     return url
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from closedloop.clock import parse_time
 from closedloop.programme import band_of
@@ -30,6 +31,7 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
     warning = payload.get("notice") == SLA_WARNING
     contact = one_line(str(payload.get("contact_name") or "")) or "a customer"
     account = one_line(str(payload.get("account_name") or ""))
+    contact_email = str(payload.get("contact_email") or "")
     whom = f"{contact}, {account}" if account else contact
     due = _time(payload.get("due_at"))
     facts = {
@@ -46,7 +48,8 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "band": band_of(score).value,
         "comment": str(payload.get("comment") or "").strip(),
         "contact": contact,
-        "contact_email": str(payload.get("contact_email") or ""),
+        "contact_email": contact_email,
+        "write_to": quote(contact_email, safe="@"),  # an address may hold a ?, which would add headers to the mail
         "facts": {name: value for name, value in facts.items() if value},
         "due": _show(due),
         "invitation_id": str(message["invitation_id"]),

@@ -80,6 +80,8 @@ def read_answer(fields: Fields) -> Posted:
     Raises BadField.
     """
     score = read_score(_last(fields, "score"))
+    if len(set(fields.get("score", ()))) > 1:  # nobody chose two
+        raise BadField("score", "problem.score")
     if score is None:
         raise BadField("score", "problem.no_score")
     comment = _clean(_last(fields, "comment"))
@@ -178,7 +180,8 @@ def _clean(text: str) -> str:
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a request body over MAX_BODY bytes (MAX_BATCH for webhooks), declared or streamed."""
+    """ASGI middleware: 413 for a request body over MAX_BODY bytes (MAX_BATCH for webhooks), declared or streamed, and
+    400 for one that is never finished."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -192,6 +195,8 @@ class BodyLimit:
         async def limited() -> Message:
             nonlocal received
             message = await receive()
+            if message["type"] == "http.disconnect":  # who leaves in the middle has said nothing
+                raise HTTPException(400)
             received += len(message.get("body", b""))
             if received > limit:
                 raise HTTPException(413)

@@ -90,8 +90,17 @@ class Programmes:
 
 
 async def posted_fields(request: Request) -> Fields:
-    async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
-        return fields_of(form)
+    """Raises 400 for what is no form, or is none in the charset that it names."""
+    try:
+        async with request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY) as form:
+            fields = fields_of(form)
+        for name, values in fields.items():
+            "".join(
+                (name, *values)
+            ).encode()  # some charsets of Python's leave halves of characters, which no page can show
+    except ValueError:
+        raise HTTPException(400) from None
+    return fields
 
 
 def plain_look(request: Request) -> pages.Look:

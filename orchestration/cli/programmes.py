@@ -308,6 +308,8 @@ def widget_context(context: Context, contact_id: str, minutes: int) -> None:
     from closedloop.contexts import make_context
 
     if not context.settings.widget_secret:
-        raise BadInput("no secret is set", field="CLOSEDLOOP_WIDGET_SECRET", remedy="set it to a long random text")
+        raise BadInput(
+            "no secret is set", field="CLOSEDLOOP_WIDGET_SECRET", remedy="set it to a long random text without blanks"
+        )
     expires = context.clock.now() + dt.timedelta(minutes=minutes)
     click.echo(make_context(context.settings.widget_secret, contact_id, expires=expires))

@@ -49,7 +49,7 @@ class Webhooks:
             self._shared.metrics.count("closedloop_collector_refused_total", status="403")
             log.warning("a request to the webhook of %s was not authentic", provider.name)
             return as_json(403, {"status": "refused"})
-        except Unreadable:
+        except (Unreadable, RecursionError):  # nested deeper than any report
             self._shared.metrics.count("closedloop_collector_refused_total", status="422")
             log.warning("a request of %s could not be read", provider.name)
             return as_json(422, {"status": "unreadable"})

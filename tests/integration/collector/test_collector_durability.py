@@ -134,10 +134,10 @@ def test_killed_again_and_again_under_load(tmp_path) -> None:
 def test_two_workers_on_postgresql_share_invitations(postgres_server, tmp_path, invite_into) -> None:
     """Both write answers to the same invitations at once: one stands for each, and none of the history is lost."""
     url = new_database(postgres_server)
-    settings = Settings(home=tmp_path / "home", engine="shared", ledger_url=url, secret_key="key", _env_file=None)
+    settings = Settings(home=tmp_path / "home", engine="shared", ledger_url=url, secret_key="k" * 40, _env_file=None)
     with Ledger.open(settings) as ledger:
         invited = [invite_into(ledger, f"person{number}", valid_days=36_500) for number in range(4)]
-    variables = {"HOME": settings.home, "ENGINE": "shared", "LEDGER_URL": url, "SECRET_KEY": "key"}
+    variables = {"HOME": settings.home, "ENGINE": "shared", "LEDGER_URL": url, "SECRET_KEY": "k" * 40}
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestration.cli", "serve", "collector", "--port", "0", "--workers", "2"],
         env={**os.environ, **{f"CLOSEDLOOP_{name}": str(value) for name, value in variables.items()}},
@@ -147,7 +147,7 @@ def test_two_workers_on_postgresql_share_invitations(postgres_server, tmp_path, 
     address = process.stdout.readline().split()[-1]
 
     def answer(number: int) -> int:
-        token = sign("key", invited[number % 4], Purpose.SURVEY)
+        token = sign(settings.link_secret, invited[number % 4], Purpose.SURVEY)
         form = {"score": str(number % 11), "comment": f"words {number}", "input": "human"}
         return httpx.post(f"{address}/s/{token}", data=form, timeout=30).status_code
 

@@ -23,6 +23,9 @@ from closedloop.settings import Settings, load_settings, misspelt
         ("CLOSEDLOOP_LIVE_SENDING", "perhaps"),
         ("CLOSEDLOOP_SENDER_ADDRESS", "Acme <nps@acme.example>"),
         ("CLOSEDLOOP_OPERATOR_ADDRESS", "a@acme.example, b@acme.example"),
+        ("CLOSEDLOOP_SECRET_KEY", "correct horse battery staple"),
+        ("CLOSEDLOOP_WIDGET_SECRET", "a-long-random-text-and another"),
+        ("CLOSEDLOOP_PRIVACY_URL", "https://acme.example@evil.test/privacy"),
         ("CLOSEDLOOP_SENDER_NAME", "Acme\r\nBcc: all@acme.example"),
     ],
 )
