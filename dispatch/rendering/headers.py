@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from email.utils import quote
@@ -12,6 +13,8 @@ from closedloop.errors import BadInput
 
 MAX_SUBJECT, MAX_NAME = 250, 120
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Turn the direction of what follows: a name could read as another address.
+_DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 # Anything but one plain mailbox: no names, lists, comments, quotes, spaces.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -53,7 +56,8 @@ def address(value: str, field: str) -> str:
     local, at, domain = safe_text(value, field).rpartition("@")
     if not domain.isascii():
         try:
-            domain = domain.encode("idna").decode()
+            # What is only another way to write ASCII, such as full-width letters, is nobody's address.
+            domain = domain.encode("idna").decode() if domain == unicodedata.normalize("NFKC", domain) else ""
         except UnicodeError:
             domain = ""
     plain = f"{local}{at}{domain}"
@@ -65,7 +69,7 @@ def address(value: str, field: str) -> str:
 def mailbox(name: str, bare_address: str, field: str) -> str:
     """`"Name" <address>` with the name quoted or encoded."""
     where = address(bare_address, field)
-    text = safe_text(name, field)[:MAX_NAME]
+    text = _DIRECTION.sub("", safe_text(name, field))[:MAX_NAME]
     if not text:
         return where
     if text.isascii() and "=?" not in text:
