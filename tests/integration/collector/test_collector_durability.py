@@ -147,7 +147,7 @@ def test_two_workers_on_postgresql_share_invitations(postgres_server, tmp_path, 
     address = process.stdout.readline().split()[-1]
 
     def answer(number: int) -> int:
-        token = sign("key", invited[number % 4], Purpose.SURVEY)
+        token = sign(settings.link_secret, invited[number % 4], Purpose.SURVEY)
         form = {"score": str(number % 11), "comment": f"words {number}", "input": "human"}
         return httpx.post(f"{address}/s/{token}", data=form, timeout=30).status_code
 
