@@ -61,7 +61,8 @@ def address(value: str, field: str) -> str:
         except UnicodeError:
             domain = ""
     plain = f"{local}{at}{domain}"
-    if not _ADDRESS.fullmatch(plain) or ".." in plain:
+    # The @ must stand there from the beginning: putting a domain into ASCII makes one of its full-width form.
+    if not at or not _ADDRESS.fullmatch(plain) or ".." in plain:
         raise BadInput("not an address that mail can be sent to", field=field, remedy="mend it in the CRM")
     return plain
 
