@@ -14,7 +14,7 @@ from closedloop.programme.languages import direction, translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
 from dispatch.rendering.headers import MAX_NAME, address, identity_headers, mailbox, text_header
-from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot
+from dispatch.rendering.layout import TEMPLATES, Layout, logo_address, payload_of, slot, without_slots
 from dispatch.rendering.parts import EmailParts
 
 
@@ -121,6 +121,7 @@ def _layout(template: str, look: Look) -> Layout:
         name: slot(name)
         for name in ("title", "greeting", "question", "signature", "survey", "unsubscribe", "preferences", "pixel")
     }
+    look = Look(*(without_slots(value) if value else value for value in look))
     say, reason = phrases(look.language), f"reasons.{look.occasion}"
     view = {
         "look": look,

@@ -32,6 +32,11 @@ def slot(name: str) -> Markup:
     return Markup(f"{_OPEN}{name}{_CLOSE}")
 
 
+def without_slots(text: str) -> str:
+    """A text of the layout itself, which must not hold what marks a slot."""
+    return text.replace(_OPEN, "").replace(_CLOSE, "")
+
+
 class Layout:
     """A template rendered once per look; `fill` only joins strings, so that a mail costs microseconds."""
 
