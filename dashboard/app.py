@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import logging
+import re
 from typing import Any
 
 import streamlit as st
@@ -329,7 +330,8 @@ def _title(publication: Publication, scope: Scope) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from data where Streamlit reads Markdown."""
+    """Text from data where Streamlit reads Markdown, which makes links of bare addresses too: a mark that is not seen parts them."""
+    text = re.sub(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\u2060", text)
     return "".join(f"\\{char}" if char in r"\`*_{}[]()#+-!$<>|~:" else char for char in text)
 
 

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from closedloop.contexts import BadContext, read_context
+from closedloop.errors import BadInput
 from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger import showing
 from closedloop.ledger.answers import Invitation
@@ -115,7 +116,10 @@ class Widget:
         return pages.widget_page(pages.Look(), base=self._shared.base, context=context, mode="card")
 
     async def _show_preview(self, survey_id: str, language: str) -> Response:
-        survey = await run_in_threadpool(preview.find, self._shared.settings, survey_id)
+        try:
+            survey = await run_in_threadpool(preview.find, self._shared.settings, survey_id)
+        except BadInput:  # the preview's page says what its file needs
+            survey = None
         if survey is None:
             raise HTTPException(404)
         return as_json(200, {"token": "", "more": "", **_texts(preview.look_of(survey, language or None))})

@@ -119,3 +119,34 @@ def test_an_empty_publication_says_so(browser, address: str, home: Path) -> None
     assert said.count("No answers in this period.") >= 2
     assert "Nothing was sent in this period." in said
     page.close()
+
+
+def test_no_name_and_no_verbatim_runs_or_asks_anybody_else(browser, address: str, home: Path) -> None:
+    import duckdb
+    from hostile import SCRIPTS
+    from published_marts import publish
+
+    words = " ".join(SCRIPTS.values())
+    link = publish(home, publication_id="p-4")
+    with duckdb.connect(str(link.resolve())) as con:
+        for change in (
+            "marts.dim_accounts set account_name = $1",
+            "marts.dim_contacts set first_name = $1, last_name = $1",
+            "marts.dim_users set user_name = user_id || $1",
+            "marts.dim_surveys set survey_name = $1",
+            "marts.fct_responses set comment = $1, tier = tier || $1",
+            "marts.rpt_nps set segment_value = segment_value || $1 where segment = 'tier'",
+            "marts.rpt_goals set segment_value = $1 where segment <> 'all'",
+        ):
+            con.execute(f"update {change}", [words])
+    page = _open(browser, address, "desktop", ".cl-footer")
+    page.wait_for_selector(".cl-verbatim")
+    page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
+    page.evaluate("document.querySelectorAll('main *').forEach(e => e.dispatchEvent(new Event('mouseover')))")
+    said = page.inner_text("body")
+    assert "hides a range: from" in said, "the names stand where Markdown is read, too"
+    assert said.count("<script>window.__pwned=1</script>") > 10
+    assert page.evaluate("window.__pwned === undefined")
+    assert page.locator("a[href*='javascript:'], a[href*='evil.test'], img[src*='evil.test']").count() == 0
+    assert page.abroad == []
+    page.close()
