@@ -121,12 +121,17 @@ def _decisions(marts: Path, evaluation_id: str, surveys: dict[str, Survey]) -> I
             yield {"evaluation_id": evaluation_id, **row}
 
 
+def _addressed(marts: Path) -> Iterator[dict[str, Any]]:
+    """What a message needs to know of each person who is to be asked."""
+    number = "contacts.mobile_phone" if _has(marts, "dim_contacts", "mobile_phone") else "null"
+    return _rows(marts, _MESSAGES.format(mobile_phone=number))
+
+
 def _messages(
     marts: Path, decisions: list[dict[str, Any]], surveys: dict[str, Survey], *, now: dt.datetime
 ) -> Iterator[dict[str, Any]]:
     asked = {row["candidate_id"]: row for row in decisions if row["decision"] == "ask"}
-    number = "contacts.mobile_phone" if _has(marts, "dim_contacts", "mobile_phone") else "null"
-    for facts in _rows(marts, _MESSAGES.format(mobile_phone=number)):
+    for facts in _addressed(marts):
         decision = asked.get(facts.pop("candidate_id"))
         if decision is None:
             continue

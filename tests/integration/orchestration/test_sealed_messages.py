@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from ledger_world import survey
 
-from orchestration.seal import _MESSAGES, _decisions, _rows
+from orchestration.seal import _addressed, _decisions
 
 
 @pytest.mark.parametrize("gone", ["", "U1", "U2", "U3"])
@@ -32,7 +32,7 @@ def test_only_colleagues_who_are_still_here_are_told(tmp_path: Path, gone: str) 
             "as u (user_id, user_name, email, manager_id)",
             [gone],
         )
-    [row] = _rows(marts, _MESSAGES)
+    [row] = _addressed(marts)
     named = {role: row[f"{role}_id"] for role in ("owner", "manager", "csm")}
     wanted = {"owner": "U1", "manager": "U2", "csm": "U3"}
     assert named == {role: None if who == gone else who for role, who in wanted.items()}
