@@ -119,7 +119,7 @@ def floor(home: Path, count: int, group: int) -> float:
     )
     answer = (
         "INSERT INTO answers (invitation_id, score, comment, answers, channel, judged, submitted_at, scored_at, changed_at, "
-        "version, followed_up) VALUES (?, ?, ?, '{}', 'email', 'human', ?, ?, ?, 1, 0)"
+        "version, worked_version) VALUES (?, ?, ?, '{}', 'email', 'human', ?, ?, ?, 1, 0)"
     )
     began = time.perf_counter()
     for start in range(0, count, group):

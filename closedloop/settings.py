@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     dkim_selector: str = Field(default="", description="the DNS record of the key is <selector>._domainkey.<domain>")
     dkim_key_file: Path | None = Field(default=None, description="private key (PEM, RSA) that signs mail")
     operator_address: str = Field(default="operations@closedloop.example", description="gets failure mails")
+    marketing_address: str = Field(
+        default="", description="is told of promoters (alerts to marketing); empty: nobody is"
+    )
     secret_key: str = Field(
         default="",
         description="signs links; older keys after it, separated by blanks, still open theirs; empty: kept in the home",
@@ -176,6 +179,11 @@ class Settings(BaseSettings):
         if not _PLAIN_ADDRESS.fullmatch(value):
             raise ValueError("must be one plain address such as feedback@example.com, without a name")
         return value
+
+    @field_validator("marketing_address")
+    @classmethod
+    def _one_address_or_none(cls, value: str) -> str:
+        return cls._one_address(value) if value else value
 
     @field_validator("rep_address_domains")
     @classmethod

@@ -17,6 +17,7 @@ def owners_react(ledger: Ledger, *, seed: int, now: dt.datetime, share: float = 
     waiting = [row for row in list_followups(ledger) if row["first_contact_at"] is None and row["opened_at"] <= now]
     reacting = [row for row in waiting if Random(f"{seed}|{row['invitation_id']}|owner").random() < share]
     for row in reacting:
-        by = row["assignee_id"] or "demo"
-        first_contact(ledger, row["invitation_id"], at=now, by=by, note="called back", now=now)
+        by = row["assignee_name"] or row["assignee_id"] or "demo"
+        with ledger.write() as conn:
+            first_contact(conn, row["invitation_id"], at=now, by=by, note="called back", now=now)
     return len(reacting)

@@ -326,11 +326,12 @@ def channel_of(message: Message) -> str:
 
 
 def _render(message: Message, *, settings: Settings) -> EmailParts | TextParts:
-    from dispatch.rendering import render_alert, render_invitation, render_text_message
+    from dispatch.rendering import render_alert, render_invitation, render_reply, render_text_message
 
     if channel_of(message) == "sms":
         return render_text_message(message, settings=settings)
-    return (render_alert if message["kind"] == "alert" else render_invitation)(message, settings=settings)
+    render = {"alert": render_alert, "reply": render_reply}.get(message["kind"], render_invitation)
+    return render(message, settings=settings)
 
 
 def _domain(message: Message) -> str:

@@ -37,17 +37,6 @@ def rows(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | Non
     ]
 
 
-def unfollowed(settings: Settings) -> list[str]:
-    """Invitations of detractors in the published marts that no follow-up was opened for: confirmed late, or missed."""
-    if not settings.marts_file.exists():
-        return []
-    with marts(settings) as con:
-        found = con.execute(
-            "select response_id from marts.fct_followups where status = 'open' and assignment_rule is null order by 1"
-        ).fetchall()
-    return [response_id for (response_id,) in found]
-
-
 def is_published(settings: Settings, subject: str, subject_id: str) -> bool | None:
     """Whether the newest publication has this contact, account or survey; None where nothing is published."""
     if not settings.marts_file.exists():

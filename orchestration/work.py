@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput, Refused
 from closedloop.lake import Lake
-from closedloop.ledger import Ledger
+from closedloop.ledger import Ledger, followups
 from closedloop.ledger import builds as ledger_builds
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
@@ -28,7 +29,6 @@ from orchestration.seal import seal_publication
 
 if TYPE_CHECKING:
     from closedloop.ledger.reconcile import Reconciled
-    from dispatch.followup import FollowUpReport
     from dispatch.personal_links import Exported
     from dispatch.sender import SendReport
     from ingestion.sources.bounces import BounceReport
@@ -39,6 +39,18 @@ if TYPE_CHECKING:
     from orchestration.gates import CheckOutcome
 
 Progress = Callable[[str], None]
+
+
+@dataclass
+class FollowedUp:
+    """What one run of the follow-up did; mails are planned first and sent at its end."""
+
+    answers: int
+    opened: int
+    planned: dict[str, int]
+    sla_warning: int
+    escalation: int
+    sequence_mails: int
 
 
 def ingest_crm(
@@ -277,20 +289,25 @@ def reconcile(settings: Settings, *, log: Path | None = None, complete: bool = F
         return by_evidence(ledger, log=evidence, now=now)
 
 
-def follow_up(settings: Settings, *, clock: Clock) -> FollowUpReport:
-    """Open the follow-up of each new detractor, warn of clocks about to run out, and send those mails.
+def follow_up(settings: Settings, *, clock: Clock) -> FollowedUp:
+    """Let the workflows see each new answer, watch the clocks of follow-ups, move sequences on, and send the mails of all that.
 
     Human answers come from the ledger at once; provisional ones follow when the published marts have confirmed them.
     """
-    from dispatch.followup import run_follow_up, warn_sla
-    from orchestration.reports import unfollowed
+    from dispatch.clocks import watch_clocks
+    from dispatch.followup import run_follow_up
+    from dispatch.sequences import advance_sequences
+    from orchestration.knowledge import confirmed_among, knowledge_of
 
-    surveys = load_surveys(settings.surveys)
+    surveys, now = load_surveys(settings.surveys), clock.now()
+    knowledge = knowledge_of(settings)
     with Ledger.open(settings) as ledger:
-        report = run_follow_up(ledger, settings, surveys, now=clock.now(), confirmed=unfollowed(settings))
-        warn_sla(ledger, settings, now=clock.now())
+        confirmed = confirmed_among(settings, followups.unconfirmed(ledger))
+        report = run_follow_up(ledger, settings, surveys, now=now, confirmed=confirmed, knowledge=knowledge)
+        called = watch_clocks(ledger, settings, surveys, now=now, knowledge=knowledge)
+        mails = advance_sequences(ledger, surveys, now=now, knowledge=knowledge)
     dispatch(settings, clock=clock)
-    return report
+    return FollowedUp(**vars(report), **called, sequence_mails=mails)
 
 
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Answer:
     scored_at: dt.datetime
     changed_at: dt.datetime
     version: int
-    followed_up: bool
+    worked_version: int
 
     def facts(self) -> dict[str, Any]:
         """What an `answered` event says of it."""
@@ -243,7 +243,7 @@ def _merge(
 ) -> Answer:
     """The answer that stands if the new one counts; equal to `old` when it says nothing new."""
     if old is None:
-        return Answer(score, comment or None, dict(given or {}), channel, judged, at, at, at, 1, False)
+        return Answer(score, comment or None, dict(given or {}), channel, judged, at, at, at, 1, 0)
     same = score == old.score
     stronger = judged == "human" and old.judged == "provisional"
     new_comment = (comment or None) if comment is not None else (old.comment if same else None)
@@ -260,7 +260,7 @@ def _merge(
         scored_at=old.scored_at if same and not stronger else at,
         changed_at=at,
         version=old.version + 1,
-        followed_up=old.followed_up,
+        worked_version=old.worked_version,
     )
 
 

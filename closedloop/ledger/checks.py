@@ -34,7 +34,7 @@ def hold_wave(
         return "survey removed"
     if survey.status != "active":
         return f"survey {survey.status}"
-    if conn.execute(select(wave_approvals).where(wave_approvals.c.wave_id == wave_id)).first():
+    if kind == "reply" or conn.execute(select(wave_approvals).where(wave_approvals.c.wave_id == wave_id)).first():
         return None
     wave = (messages.c.survey_id == survey_id) & (messages.c.wave_id == wave_id) & (messages.c.kind == kind)
     limit = settings.wave_approval_size
@@ -121,13 +121,13 @@ class Checks:
             return Rule.EXPIRED.value
         if row["kind"] == "alert":
             return None
-        if row["invitation_id"] in self.answered:
+        if row["kind"] != "reply" and row["invitation_id"] in self.answered:
             return ANSWERED
         if row["person_key"] in self.suppressed or (row["person_key"], row["survey_id"]) in self.unwanted:
             return Rule.SUPPRESSED.value
         if {("contact", row["contact_id"]), ("account", row["account_id"])} & self.excluded:
             return Rule.EXCLUDED.value
-        if row["kind"] != "invitation":  # reminders of an invitation that was sent
+        if row["kind"] != "invitation":  # reminders of an invitation that was sent, replies to its answer
             return None
         if self._cools_down(row):
             return Rule.COOLDOWN.value

@@ -1,32 +1,55 @@
-"""Closing the loop, as recorded: follow-ups opened once, first contact, outcome, and the actions planned for them."""
+"""Closing the loop, as recorded: answers that workflows have still to see, follow-ups opened once, and each step of them."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, or_, select, update
 
 from closedloop.errors import BadInput
+from closedloop.ledger.actions import Action, plan_actions
 from closedloop.ledger.answers import ANSWERED_KINDS
 from closedloop.ledger.engine import Ledger
 from closedloop.ledger.messages import visible
-from closedloop.ledger.rows import Row, add_events, add_messages, event, to_json
-from closedloop.ledger.schema import actions, answers, followups, messages
-from closedloop.programme.rules import DETRACTOR_MAX
+from closedloop.ledger.rows import Row, add_events, event, payload_from
+from closedloop.ledger.schema import actions, answers, events, followups, messages
+from closedloop.programme.steps import ACKNOWLEDGED, CLOSED, INVESTIGATING, OPEN, OUTCOMES, check_move
 
-OUTCOMES = ("resolved", "partially_resolved", "unresolvable", "no_response")
+__all__ = ["OUTCOMES"]
 
-_INVITATION_COLUMNS = ("invitation_id", "survey_id", "wave_id", "contact_id", "account_id")
-_ANSWER_COLUMNS = ("score", "comment", "answers", "channel", "judged", "submitted_at", "scored_at", "version")
+_INVITATION_COLUMNS = ("invitation_id", "kind", "survey_id", "wave_id", "contact_id", "account_id", "person_key")
+_ANSWER_COLUMNS = (
+    *("score", "comment", "answers", "channel", "judged", "submitted_at", "scored_at", "version", "worked_version"),
+)
 
 
-def due_followups(ledger: Ledger, *, confirmed: Iterable[str] = (), limit: int = 500) -> list[dict[str, Any]]:
-    """Detractors that need a follow-up and have none, oldest first: the human ones, and those `confirmed` since.
+@dataclass(frozen=True)
+class Work:
+    """What follows one version of an answer: the follow-up's row where it needs one, and actions."""
 
-    Rows hold the ids, `wave_id`, `payload` (parsed) of the invitation, and score, comment, scored_at of the answer.
+    followup: Row | None
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What was new: whether a follow-up was opened, and the actions that were planned."""
+
+    opened: bool
+    planned: tuple[str, ...]
+
+
+def unworked(
+    ledger: Ledger, *, confirmed: Iterable[str] = (), limit: int = 500, after: tuple[dt.datetime, str] | None = None
+) -> list[dict[str, Any]]:
+    """Answers whose newest version no workflow has seen, oldest first: the human ones, and those `confirmed` since.
+
+    Rows hold the invitation's ids, `wave_id`, `payload` (parsed), and the answer: score, comment, answers, channel, judged,
+    submitted_at, scored_at, version, worked_version. Go on with `after`, the last row's scored_at and invitation_id.
     """
     judged = or_(answers.c.judged == "human", answers.c.invitation_id.in_(list(confirmed)))
     found = (
@@ -36,44 +59,70 @@ def due_followups(ledger: Ledger, *, confirmed: Iterable[str] = (), limit: int =
             *(answers.c[name] for name in _ANSWER_COLUMNS),
         )
         .join(messages, messages.c.invitation_id == answers.c.invitation_id)
-        .where(messages.c.kind.in_(ANSWERED_KINDS), ~answers.c.followed_up, answers.c.score <= DETRACTOR_MAX, judged)
+        .where(messages.c.kind.in_(ANSWERED_KINDS), answers.c.worked_version < answers.c.version, judged)
         .where(visible())
-        .order_by(answers.c.scored_at)
+        .order_by(answers.c.scored_at, answers.c.invitation_id)
+        .limit(limit)
+    )
+    if after is not None:
+        at, key = after
+        found = found.where(
+            or_(answers.c.scored_at > at, (answers.c.scored_at == at) & (answers.c.invitation_id > key))
+        )
+    with ledger.read() as conn:
+        rows = [dict(row) for row in conn.execute(found).mappings()]
+    return [{**row, "payload": payload_from(row["payload"]), "answers": json.loads(row["answers"])} for row in rows]
+
+
+def unconfirmed(ledger: Ledger, *, limit: int = 2_000) -> list[str]:
+    """Invitations whose newest answer is provisional and not worked on, the newest first."""
+    found = (
+        select(answers.c.invitation_id)
+        .where(answers.c.worked_version < answers.c.version, answers.c.judged == "provisional")
+        .order_by(answers.c.scored_at.desc())
         .limit(limit)
     )
     with ledger.read() as conn:
-        return [{**row, "payload": json.loads(row["payload"])} for row in conn.execute(found).mappings()]
+        return list(conn.scalars(found))
 
 
-def open_followup(
-    ledger: Ledger, followup: Row, *, alert: Row | None, task: Mapping[str, Any], now: dt.datetime
-) -> bool:
-    """Start a follow-up: its row, the task, and the alert as a message, all in one transaction and at most once.
+def work_on(
+    ledger: Ledger, answer: Row, plan: Callable[[Connection, bool], Work], *, now: dt.datetime
+) -> Worked | None:
+    """Let the workflows see one version of an answer (a row of `unworked`), in one transaction and at most once.
 
-    `followup` holds the columns of the table up to `sla_hours`, `alert` those of a message, `task` its payload.
-    Returns False when the answer is followed up already, or is no longer a detractor's: then nothing is written.
+    `plan` gives what follows; it is told whether a follow-up is open or was, and may take a turn of a team. What was planned
+    for an earlier version is not planned again. None when another process was faster, or the answer has changed since.
     """
-    invitation_id = followup["invitation_id"]
+    invitation_id = answer["invitation_id"]
     with ledger.write() as conn:
-        answer = conn.execute(
-            select(answers.c.score, answers.c.followed_up)
+        stands = conn.execute(
+            select(answers.c.version, answers.c.worked_version)
             .where(answers.c.invitation_id == invitation_id)
             .with_for_update()
         ).first()
-        if answer is None or answer.followed_up or answer.score > DETRACTOR_MAX:
-            return False
-        conn.execute(update(answers).where(answers.c.invitation_id == invitation_id).values(followed_up=True))
-        add_followups(conn, [{**followup, "status": "open"}], now=now)
-        plan_action(conn, followup, "task", task, now=now)
-        if alert is not None:
-            plan_action(conn, followup, "alert", {}, now=now)
-            add_messages(conn, [alert])
-    return True
+        if stands is None or stands.version != answer["version"] or stands.worked_version >= stands.version:
+            return None
+        known = conn.execute(select(followups.c.status).where(followups.c.invitation_id == invitation_id)).first()
+        work = plan(conn, known is not None)
+        conn.execute(
+            update(answers).where(answers.c.invitation_id == invitation_id).values(worked_version=answer["version"])
+        )
+        opens = work.followup is not None and known is None
+        if opens:
+            assert work.followup is not None
+            add_followups(conn, [{**work.followup, "status": OPEN}], now=now)
+        planned = plan_actions(conn, answer, work.actions, now=now, version=answer["version"])
+    return Worked(opens, tuple(planned))
 
 
 def add_followups(conn: Connection, rows: Iterable[Row], *, now: dt.datetime | None = None) -> None:
-    """Insert follow-ups with their `followup_opened` events; `now` None records each at its own time (the past)."""
-    prepared = [{name: row.get(name) for name in followups.c.keys()} for row in rows]  # noqa: SIM118
+    """Insert follow-ups with their `followup_opened` events; `now` None records each at its own time (the past).
+
+    `passed_over` in a row says in its event who did not get it, by role, and why.
+    """
+    given = list(rows)
+    prepared = [{name: row.get(name) for name in followups.c.keys()} for row in given]  # noqa: SIM118
     if not prepared:
         return
     conn.execute(insert(followups).inline(), prepared)
@@ -91,105 +140,149 @@ def add_followups(conn: Connection, rows: Iterable[Row], *, now: dt.datetime | N
                 acknowledge_due_at=row["acknowledge_due_at"].isoformat(),
                 due_at=row["due_at"].isoformat(),
                 sla_hours=row["sla_hours"],
+                **({"passed_over": dict(said["passed_over"])} if said.get("passed_over") else {}),
             )
-            for row in prepared
+            for said, row in zip(given, prepared, strict=True)
         ],
     )
 
 
-def plan_action(conn: Connection, about: Row, action: str, payload: Mapping[str, Any], *, now: dt.datetime) -> None:
-    """Plan an action of an invitation; its key lets each be planned once."""
-    row = {
-        "invitation_id": about["invitation_id"],
-        "action": action,
-        "state": "planned",
-        "payload": to_json(payload),
-        "planned_at": now,
-    }
-    conn.execute(insert(actions), row)
-    add_events(conn, [event("action", about, at=now, now=now, action=action, state="planned")])
-
-
-def unwarned(ledger: Ledger, *, before: dt.datetime, after: dt.datetime, limit: int = 500) -> list[dict[str, Any]]:
-    """Follow-ups without a first contact that are due in (after, before] and were not warned of, most urgent first."""
-    warned = select(actions.c.action).where(
-        actions.c.invitation_id == followups.c.invitation_id, actions.c.action == "sla_warning"
+def without_action(
+    ledger: Ledger, action: str, *, due_before: dt.datetime, due_after: dt.datetime, limit: int = 500
+) -> list[dict[str, Any]]:
+    """Follow-ups without a first contact that are due in (due_after, due_before] and for which `action` is not planned, the
+    most urgent first; rows of the table with the invitation's `wave_id`, `payload` (parsed) and the answer's `comment`."""
+    planned = select(actions.c.action).where(
+        actions.c.invitation_id == followups.c.invitation_id, actions.c.action == action
     )
     found = (
         select(followups, messages.c.wave_id, messages.c.payload, answers.c.comment)
         .join(messages, messages.c.invitation_id == followups.c.invitation_id)
         .outerjoin(answers, answers.c.invitation_id == followups.c.invitation_id)
         .where(
-            messages.c.kind.in_(ANSWERED_KINDS), followups.c.first_contact_at.is_(None), followups.c.status != "closed"
+            messages.c.kind.in_(ANSWERED_KINDS), followups.c.first_contact_at.is_(None), followups.c.status != CLOSED
         )
-        .where(followups.c.due_at > after, followups.c.due_at <= before, ~warned.exists())
+        .where(followups.c.due_at > due_after, followups.c.due_at <= due_before, ~planned.exists())
         .order_by(followups.c.due_at)
         .limit(limit)
     )
     with ledger.read() as conn:
-        return [{**row, "payload": json.loads(row["payload"])} for row in conn.execute(found).mappings()]
+        return [{**row, "payload": payload_from(row["payload"])} for row in conn.execute(found).mappings()]
 
 
-def plan_warning(ledger: Ledger, followup: Row, *, alert: Row, now: dt.datetime) -> bool:
-    """Plan the warning mail of a follow-up whose time runs out, once. False when it is planned or not needed."""
+def plan_for(ledger: Ledger, followup: Row, action: Action, *, now: dt.datetime) -> bool:
+    """Plan one action of a follow-up that still waits for its first contact. False when it is planned or not needed."""
     with ledger.write() as conn:
-        row = _row(conn, followup["invitation_id"])
-        known = select(actions).where(
-            actions.c.invitation_id == followup["invitation_id"], actions.c.action == "sla_warning"
-        )
-        if row["first_contact_at"] or row["status"] == "closed" or conn.execute(known).first():
+        row = held(conn, followup["invitation_id"])
+        if row["first_contact_at"] or row["status"] == CLOSED:
             return False
-        plan_action(conn, row, "sla_warning", {}, now=now)
-        add_messages(conn, [alert])
-    return True
+        return bool(plan_actions(conn, row, [action], now=now))
 
 
 def first_contact(
-    ledger: Ledger, invitation_id: str, *, at: dt.datetime, by: str, note: str = "", now: dt.datetime
+    conn: Connection, invitation_id: str, *, at: dt.datetime, by: str, note: str = "", now: dt.datetime
 ) -> None:
     """Record that the customer was spoken with: it stops both clocks.
 
     Raises BadInput when there is no such follow-up, it has a first contact or is closed, or `at` cannot be.
     """
-    with ledger.write() as conn:
-        row = _row(conn, invitation_id)
-        if row["status"] == "closed":
-            raise BadInput("this follow-up is closed", field="invitation_id")
-        if row["first_contact_at"] is not None:
-            raise BadInput("the first contact of this follow-up is recorded already", field="invitation_id")
-        _not_before(row["opened_at"], at, now)
-        _change(conn, invitation_id, first_contact_at=at, status="in_progress")
-        said = {"note": note} if note else {}
-        add_events(conn, [event("first_contact", row, at=at, now=now, by=by, **said)])
+    row = held(conn, invitation_id)
+    if row["status"] == CLOSED:
+        raise BadInput("this follow-up is closed", field="invitation_id")
+    if row["first_contact_at"] is not None:
+        raise BadInput("the first contact of this follow-up is recorded already", field="invitation_id")
+    _not_before(row["opened_at"], at, now)
+    _change(conn, invitation_id, first_contact_at=at, status=ACKNOWLEDGED)
+    add_events(conn, [event("first_contact", row, at=at, now=now, by=_who(by), **_with(note))])
+
+
+def take_step(
+    conn: Connection, invitation_id: str, step: str, *, at: dt.datetime, by: str, note: str = "", now: dt.datetime
+) -> None:
+    """Move a follow-up to a step between the first contact and the end.
+
+    Raises BadInput for a move that the state machine does not have (`closedloop.programme.steps`), or a time that cannot be.
+    """
+    row = held(conn, invitation_id)
+    if step == CLOSED:
+        raise BadInput("a follow-up is closed by its outcome", field="step")
+    if step == ACKNOWLEDGED and row["status"] == OPEN:
+        first_contact(conn, invitation_id, at=at, by=by, note=note, now=now)
+        return
+    if row["status"] == CLOSED:
+        raise BadInput("this follow-up is closed", field="step", remedy="reopen it first")
+    check_move(row["status"], step)
+    _not_before(row["first_contact_at"] or row["opened_at"], at, now)
+    _change(conn, invitation_id, status=step)
+    add_events(conn, [event("followup_step", row, at=at, now=now, step=step, by=_who(by), **_with(note))])
 
 
 def log_outcome(
-    ledger: Ledger, invitation_id: str, outcome: str, *, at: dt.datetime, by: str, now: dt.datetime
+    conn: Connection, invitation_id: str, outcome: str, *, at: dt.datetime, by: str, note: str = "", now: dt.datetime
 ) -> None:
     """Close a follow-up: 'resolved', 'partially_resolved', 'unresolvable' or 'no_response' (from the customer).
 
     Raises BadInput for another outcome, without a first contact (only 'no_response' can do without), when it is
     closed already, or when `at` cannot be.
     """
-    if outcome not in OUTCOMES:
-        raise BadInput(f"no such outcome: '{outcome}'", field="outcome", remedy=f"use one of {', '.join(OUTCOMES)}")
-    with ledger.write() as conn:
-        row = _row(conn, invitation_id)
-        if row["status"] == "closed":
-            raise BadInput("this follow-up is closed already", field="invitation_id")
-        if row["first_contact_at"] is None and outcome != "no_response":
-            raise BadInput(
-                f"'{outcome}' needs a first contact",
-                field="outcome",
-                remedy="record the first contact first, or use no_response when the customer could not be reached",
-            )
-        _not_before(row["first_contact_at"] or row["opened_at"], at, now)
-        _change(conn, invitation_id, status="closed", outcome=outcome, closed_at=at)
-        add_events(conn, [event("outcome", row, at=at, now=now, status="closed", outcome=outcome, by=by)])
+    row = held(conn, invitation_id)
+    if row["status"] == CLOSED:
+        raise BadInput("this follow-up is closed already", field="invitation_id")
+    check_move(row["status"], CLOSED, outcome)
+    _not_before(row["first_contact_at"] or row["opened_at"], at, now)
+    _change(conn, invitation_id, status=CLOSED, outcome=outcome, closed_at=at)
+    said = {"status": CLOSED, "outcome": outcome, "by": _who(by), **_with(note)}
+    add_events(conn, [event("outcome", row, at=at, now=now, **said)])
 
 
-def list_followups(ledger: Ledger, *, include_closed: bool = False) -> list[dict[str, Any]]:
+def reopen(conn: Connection, invitation_id: str, *, at: dt.datetime, by: str, why: str, now: dt.datetime) -> None:
+    """Take a closed follow-up up again; its outcome no longer counts. Raises BadInput when it is not closed, or without a
+    reason."""
+    row = held(conn, invitation_id)
+    if row["status"] != CLOSED:
+        raise BadInput("this follow-up is not closed", field="invitation_id")
+    if not why.strip():
+        raise BadInput("needed to reopen a follow-up", field="why", remedy="say what came up")
+    _not_before(row["closed_at"], at, now)
+    step = INVESTIGATING if row["first_contact_at"] else OPEN
+    _change(conn, invitation_id, status=step, outcome=None, closed_at=None)
+    add_events(conn, [event("followup_reopened", row, at=at, now=now, step=step, by=_who(by), why=why.strip())])
+
+
+def add_note(conn: Connection, invitation_id: str, note: str, *, by: str, now: dt.datetime) -> None:
+    """Keep a note in the history of a follow-up. Raises BadInput for an empty one."""
+    row = held(conn, invitation_id)
+    if not note.strip():
+        raise BadInput("the note is empty", field="note")
+    add_events(conn, [event("followup_note", row, at=now, now=now, by=_who(by), note=note.strip())])
+
+
+def reassign(
+    conn: Connection, invitation_id: str, *, name: str, email: str, person_id: str | None, by: str, now: dt.datetime
+) -> None:
+    """Hand a follow-up over to somebody else; the clocks go on. Raises BadInput when it is closed."""
+    row = held(conn, invitation_id)
+    if row["status"] == CLOSED:
+        raise BadInput("this follow-up is closed", field="invitation_id", remedy="reopen it first")
+    rule = "handed_over"
+    _change(conn, invitation_id, assignee_id=person_id, assignee_name=name, assignee_email=email, assignment_rule=rule)
+    # Addresses and names stay in the table: events are for good, and go to the lake.
+    said = {"assignee_id": person_id, "assignment_rule": rule, "by": _who(by)}
+    add_events(conn, [event("followup_assigned", row, at=now, now=now, **said)])
+
+
+def list_followups(
+    ledger: Ledger, *, include_closed: bool = False, assignee_email: str | None = None
+) -> list[dict[str, Any]]:
     """Follow-ups, the most urgent first: rows of the table with `names` (contact, account) and `comment`, for people."""
+    with ledger.read() as conn:
+        return read_followups(conn, include_closed=include_closed, assignee_email=assignee_email)
+
+
+def read_followups(
+    conn: Connection, *, include_closed: bool = False, assignee_email: str | None = None, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """`list_followups` within a transaction; those that wait for their first contact come first."""
     found = (
         select(followups, messages.c.payload, answers.c.comment)
         .outerjoin(messages, messages.c.message_id == followups.c.invitation_id)
@@ -197,23 +290,53 @@ def list_followups(ledger: Ledger, *, include_closed: bool = False) -> list[dict
         .order_by(followups.c.due_at, followups.c.invitation_id)
     )
     if not include_closed:
-        found = found.where(followups.c.status != "closed")
-    with ledger.read() as conn:
-        rows = [dict(row) for row in conn.execute(found).mappings()]
+        found = found.where(followups.c.status != CLOSED)
+    if assignee_email is not None:
+        found = found.where(followups.c.assignee_email == assignee_email)
+    rows = [dict(row) for row in conn.execute(found.limit(limit)).mappings()]
     for row in rows:
-        payload = json.loads(row.pop("payload") or "{}")
+        payload = payload_from(row.pop("payload") or "{}")
         row["names"] = {name: payload.get(f"{name}_name") for name in ("contact", "account")}
     return rows
 
 
-def actions_of(ledger: Ledger, invitation_id: str) -> dict[str, dict[str, Any]]:
-    """The actions of an invitation by name, `payload` parsed."""
-    with ledger.read() as conn:
-        rows = conn.execute(select(actions).where(actions.c.invitation_id == invitation_id)).mappings()
-        return {row["action"]: {**row, "payload": json.loads(row["payload"])} for row in rows}
+def read_followup(conn: Connection, invitation_id: str) -> dict[str, Any] | None:
+    """A follow-up with the invitation's `payload` (parsed) and its `answer` (the columns that stand), or None."""
+    found = (
+        select(followups, messages.c.payload, *(answers.c[name].label(f"answer_{name}") for name in _ANSWER_COLUMNS))
+        .join(messages, messages.c.message_id == followups.c.invitation_id)
+        .outerjoin(answers, answers.c.invitation_id == followups.c.invitation_id)
+        .where(followups.c.invitation_id == invitation_id)
+    )
+    row = conn.execute(found).mappings().first()
+    if row is None:
+        return None
+    return {
+        **{name: row[name] for name in followups.c.keys()},  # noqa: SIM118
+        "payload": payload_from(row["payload"]),
+        "answer": {name: row[f"answer_{name}"] for name in _ANSWER_COLUMNS},
+    }
 
 
-def _row(conn: Connection, invitation_id: str) -> Mapping[str, Any]:
+COURSE = (
+    *("followup_opened", "first_contact", "followup_step", "outcome", "followup_reopened"),
+    *("followup_assigned", "followup_note", "answered"),
+)
+"""The kinds of events that make the history of a follow-up."""
+
+
+def course_of(conn: Connection, invitation_id: str) -> list[dict[str, Any]]:
+    """What happened in a follow-up, in order: kind, occurred_at, recorded_at, payload (parsed)."""
+    found = (
+        select(events.c.kind, events.c.occurred_at, events.c.recorded_at, events.c.payload)
+        .where(events.c.invitation_id == invitation_id, events.c.kind.in_(COURSE))
+        .order_by(events.c.seq)
+    )
+    return [{**row, "payload": json.loads(row["payload"])} for row in conn.execute(found).mappings()]
+
+
+def held(conn: Connection, invitation_id: str) -> Mapping[str, Any]:
+    """The follow-up's row, held for this transaction. Raises BadInput where there is none."""
     found = select(followups).where(followups.c.invitation_id == invitation_id).with_for_update()
     row = conn.execute(found).mappings().first()
     if row is None:
@@ -230,6 +353,16 @@ def _not_before(start: dt.datetime, at: dt.datetime, now: dt.datetime) -> None:
         )
     if at > now:
         raise BadInput("the time is in the future", field="at", remedy="give a time in UTC, or with its offset")
+
+
+def _who(by: str) -> str:
+    if not by.strip():
+        raise BadInput("needed, so that it is known who did it", field="by", remedy="give a name")
+    return by.strip()[:100]
+
+
+def _with(note: str) -> dict[str, str]:
+    return {"note": note.strip()} if note.strip() else {}
 
 
 def _change(conn: Connection, invitation_id: str, **values: Any) -> None:

@@ -13,12 +13,15 @@ from typing import Any
 from sqlalchemy import insert
 
 from closedloop.errors import BadInput
+from closedloop.ledger.actions import CRM, MAIL
 from closedloop.ledger.answers import Answer, answer_row
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.followups import OUTCOMES, add_followups
 from closedloop.ledger.planning import Sealed, add_evaluation, stage, tip
 from closedloop.ledger.rows import Row, add_events, chunks, event, prepare_events, to_json
 from closedloop.ledger.schema import actions, answers
+from closedloop.programme.rules import DETRACTOR_MAX
+from closedloop.programme.steps import ACKNOWLEDGED, CLOSED, OPEN
 
 CHUNK = 5000
 
@@ -80,7 +83,8 @@ def write_answers(ledger: Ledger, rows: Iterable[Row], *, chunk: int = CHUNK) ->
     """Past answers, each with its `answered` event: invitation_id, survey_id, contact_id, account_id, score,
     submitted_at, and optionally comment, answers, channel ('email'), judged ('human'), visible_ms, followed_up.
 
-    Set `followed_up` for those whose follow-up is written too: any other human detractor alerts at the next run.
+    Set `followed_up` for those whose follow-up is written too: any other human detractor alerts at the next run. All other
+    answers are of the past: no workflow sees them.
     Returns how many. Raises BadInput for a score outside 0..10.
     """
     written = 0
@@ -142,26 +146,27 @@ def _answer(row: Row) -> Answer:
         scored_at=at,
         changed_at=at,
         version=1,
-        followed_up=bool(row.get("followed_up")),
+        worked_version=1 if row.get("followed_up") or score > DETRACTOR_MAX else 0,
     )
 
 
 def _followup(row: Row) -> dict[str, Any]:
     if row.get("outcome") is not None and row["outcome"] not in OUTCOMES:
         raise BadInput(f"no such outcome: '{row['outcome']}'", field="outcome")
-    status = "closed" if row.get("outcome") else "in_progress" if row.get("first_contact_at") else "open"
+    status = CLOSED if row.get("outcome") else ACKNOWLEDGED if row.get("first_contact_at") else OPEN
     return {**row, "status": status}
 
 
 def _actions(row: Row) -> list[dict[str, Any]]:
     common = {
         "invitation_id": row["invitation_id"],
+        **{name: row.get(name) for name in ("survey_id", "contact_id", "account_id")},
         "state": "done",
         "payload": to_json({}),
         "planned_at": row["opened_at"],
         "done_at": row["opened_at"],
     }
-    return [{**common, "action": name} for name in ("alert", "task")]
+    return [{**common, "action": f"detractor.{kind}", "way": way} for kind, way in (("alert", MAIL), ("task", CRM))]
 
 
 def _course(row: Row) -> list[dict[str, Any]]:

@@ -23,9 +23,6 @@ ABOUT = (
 )
 """Who and what a message is about, without its payload."""
 
-ALERT_ACTIONS = {0: "alert", 1: "sla_warning"}
-"""The action that an alert message carries out, by its sequence."""
-
 
 def visible() -> ColumnElement[bool]:
     """True for messages that exist for the world: alerts, and those whose evaluation is sealed."""
@@ -36,8 +33,8 @@ def visible() -> ColumnElement[bool]:
 def settle(conn: Connection, rows: Iterable[tuple[Row, str, str | None]], *, at: dt.datetime, now: dt.datetime) -> int:
     """End messages in a state ('sent', 'rejected', 'suppressed', 'uncertain'), each with its event.
 
-    `rows` are (message, state, reason); the caller has seen in this transaction that the move is legal. An alert's
-    end is also that of its action. Returns how many.
+    `rows` are (message, state, reason); the caller has seen in this transaction that the move is legal. The end of an alert
+    or a reply is also that of its action. Returns how many.
     """
     ended = list(rows)
     if not ended:
@@ -50,8 +47,8 @@ def settle(conn: Connection, rows: Iterable[tuple[Row, str, str | None]], *, at:
         [event(state, row, at=at, now=now, message_kind=row["kind"], **_said(row, why)) for row, state, why in ended],
     )
     for row, state, why in ended:
-        if row["kind"] == "alert" and state in _ACTION_STATE:
-            finish_action(conn, row, ALERT_ACTIONS.get(row["sequence"], "alert"), _ACTION_STATE[state], why, now=now)
+        if row["kind"] in ("alert", "reply") and state in _ACTION_STATE:
+            _finish_action(conn, row, _ACTION_STATE[state], why, now=now)
     return len(ended)
 
 
@@ -60,17 +57,22 @@ def suppress_messages(conn: Connection, rows: Iterable[tuple[Row, str]], *, now:
     return settle(conn, [(row, "suppressed", reason) for row, reason in rows], at=now, now=now)
 
 
-def finish_action(conn: Connection, about: Row, action: str, state: str, why: str | None, *, now: dt.datetime) -> None:
-    """Record that a planned action was done or failed."""
-    conn.execute(
-        update(actions)
-        .where(actions.c.invitation_id == about["invitation_id"], actions.c.action == action)
-        .values(state=state, reason=_short(why), done_at=now)
-    )
-    add_events(conn, [event("action", about, at=now, now=now, action=action, state=state)])
+def _finish_action(conn: Connection, message: Row, state: str, why: str | None, *, now: dt.datetime) -> None:
+    """Record that the action which a message carries out was done, failed or skipped."""
+    mine = actions.c.message_id == message["message_id"]
+    action = conn.execute(select(actions.c.action).where(mine)).scalar()
+    if action is None:
+        return
+    conn.execute(update(actions).where(mine).values(state=state, reason=_short(why), done_at=now))
+    add_events(conn, [event("action", message, at=now, now=now, action=action, state=state)])
 
 
-_ACTION_STATE: Mapping[str, str] = {"sent": "done", "rejected": "failed", "suppressed": "failed", "uncertain": "failed"}
+_ACTION_STATE: Mapping[str, str] = {
+    "sent": "done",
+    "rejected": "failed",
+    "suppressed": "skipped",
+    "uncertain": "failed",
+}
 
 _SETTLE = (
     update(messages)

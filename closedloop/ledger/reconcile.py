@@ -15,7 +15,7 @@ from typing import Protocol
 from sqlalchemy import Connection, select, update
 
 from closedloop.ledger.engine import Ledger
-from closedloop.ledger.messages import ABOUT, ALERT_ACTIONS, settle
+from closedloop.ledger.messages import ABOUT, settle
 from closedloop.ledger.rows import Row, add_events, chunks, event
 from closedloop.ledger.schema import actions, events, messages
 
@@ -94,13 +94,8 @@ def _resolve(
             .where(messages.c.message_id == row["message_id"])
             .values(state="pending", state_reason=why, lease_owner=None, lease_until=None, next_attempt_at=None)
         )
-        if row["kind"] == "alert":
-            conn.execute(
-                update(actions)
-                .where(actions.c.invitation_id == row["invitation_id"])
-                .where(actions.c.action == ALERT_ACTIONS.get(row["sequence"], "alert"))
-                .values(state="planned", reason=None, done_at=None)
-            )
+        mine = actions.c.message_id == row["message_id"]
+        conn.execute(update(actions).where(mine).values(state="planned", reason=None, done_at=None))
         add_events(conn, [event("reconciled", row, at=now, now=now, message_kind=row["kind"], reason=why)])
         report.not_accepted += 1
     else:

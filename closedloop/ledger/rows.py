@@ -18,7 +18,7 @@ from closedloop.ledger.schema import MESSAGE_STATES, decisions, events, messages
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
-MESSAGE_KINDS = frozenset({"invitation", "reminder", "alert", "form"})
+MESSAGE_KINDS = frozenset({"invitation", "reminder", "alert", "reply", "form"})
 EVENT_KINDS = frozenset(
     (
         *("sent", "rejected", "suppressed", "uncertain", "delivered", "bounced"),
@@ -27,6 +27,7 @@ EVENT_KINDS = frozenset(
         "form_submitted",
         *("suppressed_address", "excluded", "exclusion_removed"),
         *("followup_opened", "first_contact", "outcome", "action"),
+        *("followup_step", "followup_reopened", "followup_assigned", "followup_note"),
     )
 )
 

@@ -112,7 +112,7 @@ messages = Table(
     Column("contact_id", String(255), nullable=False),
     Column("account_id", String(255), index=True),
     Column("person_key", String(64), index=True),
-    Column("kind", String(16), nullable=False),  # invitation, reminder, alert, form (nobody was asked)
+    Column("kind", String(16), nullable=False),  # invitation, reminder, alert, reply, form (nobody was asked)
     Column("sequence", Integer, nullable=False, default=0),
     # The way on which it reaches the person first: the sender takes 'email' and 'sms', the collector shows the others.
     Column("channel", String(16), nullable=False, default="email"),
@@ -171,12 +171,13 @@ answers = Table(
     Column("scored_at", UtcTime, nullable=False),  # when the score that stands was given: the follow-up's clocks start
     Column("changed_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False, default=1),
-    Column("followed_up", Boolean, nullable=False, default=False),
+    # The version that the workflows have seen; what came since is still to be worked on.
+    Column("worked_version", Integer, nullable=False, default=0),
     Index(
-        "ix_answers_to_follow_up",
-        "score",
-        sqlite_where=text("NOT followed_up"),
-        postgresql_where=text("NOT followed_up"),
+        "ix_answers_to_work_on",
+        "scored_at",
+        sqlite_where=text("worked_version < version"),
+        postgresql_where=text("worked_version < version"),
     ),
 )
 
@@ -219,13 +220,15 @@ followups = Table(
     Column("account_id", String(255)),
     Column("score", Integer, nullable=False),
     Column("assignee_id", String(255)),
+    Column("assignee_name", String(200)),
+    Column("assignee_email", String(254)),
     Column("assignment_rule", String(32), nullable=False),
     Column("opened_at", UtcTime, nullable=False),  # when the answer was given: both clocks start here
     Column("acknowledge_due_at", UtcTime, nullable=False),
     Column("due_at", UtcTime, nullable=False),
     Column("sla_hours", Integer, nullable=False),
     Column("first_contact_at", UtcTime),
-    Column("status", String(16), nullable=False),  # open, in_progress, closed
+    Column("status", String(16), nullable=False),  # the step it is at (closedloop.programme.steps)
     Column("outcome", String(24)),  # resolved, partially_resolved, unresolvable, no_response
     Column("closed_at", UtcTime),
     Index(
@@ -234,6 +237,7 @@ followups = Table(
         sqlite_where=text("first_contact_at IS NULL"),
         postgresql_where=text("first_contact_at IS NULL"),
     ),
+    Index("ix_followups_assignee", "assignee_email", "status"),
 )
 
 # One row per invitation and action: planned once, done once.
@@ -241,12 +245,44 @@ actions = Table(
     "actions",
     metadata,
     Column("invitation_id", String(64), primary_key=True),
-    Column("action", String(32), primary_key=True),  # alert, task, sla_warning
-    Column("state", String(12), nullable=False),  # planned, done, failed
+    Column("action", String(80), primary_key=True),  # workflow and action, such as detractor.task; record: the answer
+    Column("way", String(12), nullable=False),  # how it is done: mail, crm, chat, sequence, books
+    Column("survey_id", String(64)),
+    Column("contact_id", String(255)),
+    Column("account_id", String(255)),
+    Column("message_id", String(64)),  # of way `mail`: what becomes of the message becomes of the action
+    Column("version", Integer, nullable=False, default=1),  # of the answer that it tells of
+    Column("state", String(12), nullable=False),  # planned, attempted, done, failed, skipped
     Column("reason", String(200)),
-    Column("payload", Text, nullable=False, default="{}"),  # JSON: for a task its subject, priority, assignee, due_at
+    Column("payload", Text, nullable=False, default="{}"),  # JSON: all that doing it needs
     Column("planned_at", UtcTime, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", UtcTime),  # not before
     Column("done_at", UtcTime),
+    Column("record_id", String(100)),  # the id that the CRM gave it
+    Column("batch", Integer),  # of the files it was written to
+    Index("ix_actions_waiting", "state", "way", "due_at"),
+    Index("ix_actions_message", "message_id"),
+)
+
+# How many follow-ups each member of a team was given in turn.
+turns = Table(
+    "turns",
+    metadata,
+    Column("team", String(64), primary_key=True),
+    Column("member", String(254), primary_key=True),
+    Column("taken", Integer, nullable=False),
+)
+
+# When people who follow up are away; the one who is asked for at such a time is passed over.
+absences = Table(
+    "absences",
+    metadata,
+    Column("email", String(254), primary_key=True),
+    Column("since", UtcTime, primary_key=True),
+    Column("until", UtcTime, nullable=False),
+    Column("recorded_by", String(100), nullable=False),
+    Column("recorded_at", UtcTime, nullable=False),
 )
 
 builds = Table(

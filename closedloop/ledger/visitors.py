@@ -62,6 +62,11 @@ def note_visitor(
     add_events(conn, [event("form_submitted", about, at=at, now=now, person_key=person)])
 
 
+def is_visitor(contact_id: str) -> bool:
+    """Whether this is nobody whom the CRM knows by an id, but a visitor of the website."""
+    return contact_id.partition(":")[0] in ("address", "visitor")
+
+
 def _who(conn: Connection, person: str | None) -> tuple[str | None, str | None, dict[str, Any]]:
     """Contact, account and what else is known of a person from their newest invitation."""
     if person is None:

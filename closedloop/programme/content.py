@@ -36,6 +36,14 @@ Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 WebAddress = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"pattern": "^https://"})]
 
 
+def scores_in(text: str) -> range:
+    """The scores of a range such as '0-6' or '10'. Raises ValueError for what is none."""
+    match = re.fullmatch(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", text)
+    if not match or not 0 <= int(match[1]) <= int(match[2] or match[1]) <= 10:
+        raise ValueError(f"'{text}' is no range of scores; write it as '0-6' or '10'")
+    return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
 class Question(Part):
     """The one question; `{{ company }}` in any text is replaced."""
 
@@ -130,9 +138,7 @@ class SurveyQuestion(Part):
     @field_validator("scores")
     @classmethod
     def _in_range(cls, scores: str) -> str:
-        match = re.fullmatch(r"([0-9]{1,2})(?:-([0-9]{1,2}))?", scores)
-        if not match or not 0 <= int(match[1]) <= int(match[2] or match[1]) <= 10:
-            raise ValueError(f"'{scores}' is no range of scores; write it as '0-6' or '10'")
+        scores_in(scores)
         return scores
 
     @field_validator("id")
@@ -157,8 +163,7 @@ class SurveyQuestion(Part):
     @property
     def for_scores(self) -> range:
         """The scores after which it is asked."""
-        first, _, last = self.scores.partition("-")
-        return range(int(first), int(last or first) + 1)
+        return scores_in(self.scores)
 
 
 class QuestionTranslation(Part):

@@ -30,6 +30,7 @@ from closedloop.programme.content import (
 )
 from closedloop.programme.filters import parse_filter
 from closedloop.programme.triggers import DatesTrigger, Part, Trigger
+from closedloop.programme.workflows import MailSequence, Workflow, check_sequences
 from closedloop.yamlfile import Fault
 
 __all__ = ["Branding", "Colour", "Email", "PerBand", "Question", "Survey", "Text", "Translation", "stored_survey"]
@@ -174,19 +175,39 @@ class Reminders(Part):
         return days
 
 
-class FollowUp(Part):
-    """Who answers a detractor, and how fast. Hours are calendar hours from the answer."""
+class TeamMember(Part):
+    """Someone who follows up in turn with others."""
 
-    assignment: Literal["account_owner", "customer_success_manager"] = "account_owner"
-    """Who takes care of a detractor; the owner where the account has no customer success manager."""
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)
+    """Where alerts go."""
+    name: str = Field(default="", max_length=120)
+    """What people call them."""
+    id: str | None = Field(default=None, max_length=255)
+    """The user in the CRM, who gets the task."""
+
+
+class FollowUp(Part):
+    """Who answers a detractor, and how fast. Both clocks start with the answer."""
+
+    assignment: Literal["account_owner", "customer_success_manager", "round_robin"] = "account_owner"
+    """Who takes care of a detractor; the owner where the account has no customer success manager; `round_robin`: the members
+    of `team` in turn."""
+    team: tuple[TeamMember, ...] = Field(default=(), max_length=100)
+    """Who takes turns; whoever is away (`closedloop absence`) is passed over."""
     manager_up_to_score: int = Field(default=-1, ge=-1, le=6)
     """Up to this score the owner's manager takes over; -1: never."""
     copy_manager_up_to_score: int = Field(default=4, ge=-1, le=6)
     """Up to this score the owner's manager is in copy of the alert; -1: never."""
-    acknowledge_hours: int = Field(default=24, ge=1)
+    acknowledge_hours: int = Field(default=24, ge=1, le=2000)
     """Hours until the first contact."""
-    sla_hours: int = Field(default=48, ge=1)
+    sla_hours: int = Field(default=48, ge=1, le=2000)
     """Hours until the promise is broken."""
+    working_hours: BusinessHours | None = None
+    """When the clocks run. Default: all the time."""
+    warn_hours: int = Field(default=8, ge=0, le=500)
+    """So many hours before the promise is broken, the one who follows up is warned; 0: never."""
+    escalate: bool = True
+    """Whether the manager is told when it is broken."""
 
     @model_validator(mode="after")
     def _acknowledged_before_the_end(self) -> FollowUp:
@@ -196,6 +217,16 @@ class FollowUp(Part):
                 "acknowledge_hours",
                 remedy="shorten it, or lengthen sla_hours",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_team_to_take_turns(self) -> FollowUp:
+        if self.assignment == "round_robin" and not self.team:
+            raise Fault("nobody to take turns", "team", remedy="name the members, each with an `email`")
+        emails = [member.email.lower() for member in self.team]
+        for place, email in enumerate(emails):
+            if email in emails[:place]:
+                raise Fault("stands twice in the team", "team", place, "email", remedy="remove one of the two")
         return self
 
 
@@ -280,6 +311,10 @@ class Survey(Part):
 
     follow_up: FollowUp = FollowUp()
     """Who answers a detractor, and how fast."""
+    workflows: tuple[Workflow, ...] = Field(default=(), max_length=30)
+    """What follows an answer, beside or in place of the standard workflows."""
+    sequences: tuple[MailSequence, ...] = Field(default=(), max_length=10)
+    """Mails in a row, such as to win somebody back."""
     targets: Targets = Targets()
     """What the programme wants to reach."""
 
@@ -383,10 +418,18 @@ class Survey(Part):
                 *("reminders", "after_days"),
                 remedy="lengthen link_valid_days, or remind earlier",
             )
+        self._check_workflows()
         for tag, translation in self.languages.items():
             self._check_fallbacks(tag)
             self._check_translated(tag, translation)
         return self
+
+    def _check_workflows(self) -> None:
+        names = [workflow.id for workflow in self.workflows]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise Fault(f"a second workflow '{name}'", "workflows", place, "id", remedy="give it another id")
+        check_sequences(self.workflows, self.sequences)
 
     def _check_fallbacks(self, tag: str) -> None:
         here = ("languages", tag, "fallback")

@@ -46,6 +46,28 @@ def next_opening(hours: BusinessHours, zone: str | None, at: dt.datetime) -> dt.
     return None
 
 
+def after_open_hours(hours: BusinessHours | None, start: dt.datetime, count: float) -> dt.datetime:
+    """The moment (UTC) when `count` open hours from `start` on are over; calendar hours where `hours` is None.
+
+    Raises ValueError when they never are: all open days are holidays.
+    """
+    left, at = dt.timedelta(hours=count), start.astimezone(dt.UTC)
+    if hours is None:
+        return at + left
+    place = _place(hours, None)
+    for _ in range(LOOK_AHEAD_DAYS):
+        opening = next_opening(hours, None, at)
+        if opening is None:
+            break
+        day = opening.astimezone(place).date()
+        closing = max(_utc(day, dt.time.fromisoformat(hours.closes), place), opening)
+        if left <= closing - opening:
+            return opening + left
+        left -= closing - opening
+        at = max(closing, opening + _MINUTE)
+    raise ValueError("the working hours never last that long")
+
+
 def _is_working_day(hours: BusinessHours, day: dt.date) -> bool:
     return WEEKDAYS[day.weekday()] in hours.days and day not in hours.holidays
 

@@ -9,29 +9,21 @@ from typing import Any, NamedTuple
 
 from closedloop.links import open_link, preferences_link, survey_link, unsubscribe_link
 from closedloop.phrases import phrases
-from closedloop.programme.languages import direction, translated
+from closedloop.programme.languages import translated
 from closedloop.settings import Settings
 from closedloop.texts import fill, values_of
 from dispatch.rendering.block import score_labels
-from dispatch.rendering.headers import MAX_NAME, address, identity_headers, mailbox, text_header
-from dispatch.rendering.layout import TEMPLATES, Layout, from_mjml, logo_address, paint, payload_of
+from dispatch.rendering.customer import Look, footer, to_customer
+from dispatch.rendering.layout import TEMPLATES, Layout, from_mjml, paint, payload_of
 from dispatch.rendering.parts import EmailParts
 
 
-class Look(NamedTuple):
-    """All that a layout depends on; mails that share it share the layout."""
+class AskingLook(NamedTuple):
+    """All that the layout of an invitation depends on; mails that share it share the layout."""
 
-    language: str
-    company: str
+    look: Look
     low_label: str
     high_label: str
-    logo_url: str | None
-    primary: str
-    background: str
-    occasion: str
-    """The trigger event: why somebody gets the mail, which the footer says."""
-    postal_address: str
-    privacy_url: str
 
 
 def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
@@ -49,75 +41,46 @@ def render_invitation(message: Mapping[str, Any], *, settings: Settings) -> Emai
     def write(section: str, name: str) -> str:
         return fill(definition[section][name], values, field=f"{section}.{name}")
 
-    look = Look(
-        language=definition["language"],
-        company=company,
-        low_label=write("question", "low_label"),
-        high_label=write("question", "high_label"),
-        logo_url=logo_address(definition["branding"]["logo_url"]),
-        primary=definition["branding"]["primary_colour"],
-        background=definition["branding"]["background_colour"],
-        occasion=str(payload.get("trigger_event")),
-        postal_address=settings.postal_address,
-        privacy_url=settings.privacy_url,
+    look = AskingLook(
+        Look.of(definition, company, str(payload.get("trigger_event")), settings),
+        write("question", "low_label"),
+        write("question", "high_label"),
     )
     title = write("email", "subject").strip()
     from_rep = definition["email"]["sender"] == "rep" and values["owner_name"]
-    unsubscribe = unsubscribe_link(settings, invitation_id)
     filling = {
         "title": title,
         "greeting": say("mail.greeting" if values["first_name"] else "mail.greeting_without_name", **values),
         "question": write("question", "text"),
         "signature": f"{values['owner_name']}, {company}" if from_rep else say("mail.team", company=company),
         "survey": survey_link(settings, invitation_id),
-        "unsubscribe": unsubscribe,
+        "unsubscribe": unsubscribe_link(settings, invitation_id),
         "preferences": preferences_link(settings, invitation_id),
         "pixel": open_link(settings, invitation_id),
     }
-    shared = address(settings.sender_address, "From")
-    domain = shared.rpartition("@")[2]
-    to = address(str(payload["email"]), "To")
-    sender_name = say("mail.via", name=values["owner_name"], company=company) if from_rep else settings.sender_name
-    rep_address = str(payload.get("owner_email") or "") if from_rep else ""
-    rep = mailbox(values["owner_name"], rep_address, "Reply-To") if rep_address else None
-    # The rep's own address only where the company's mail server may send for it: elsewhere receivers would see a forgery.
-    is_own = rep is not None and rep_address.rpartition("@")[2].lower() in settings.rep_address_domains
-    return EmailParts(
-        subject=text_header(title, "Subject"),
+    return to_customer(
+        message,
+        title=title,
+        unsubscribe=filling["unsubscribe"],
         text=_text_layout(look).fill(filling),
         html=_html_layout(look).fill({name: escape(value) for name, value in filling.items()}),
-        from_=rep if rep and is_own else mailbox(sender_name, shared, "From"),
-        to=mailbox(values["contact_name"] or f"{values['first_name']} {values['last_name']}".strip(), to, "To"),
-        recipients=(to,),
-        envelope_from=shared,
-        message_id=f"<{message['message_id']}@{domain}>",
-        reply_to=None if is_own else rep,
-        headers=({"Sender": shared} if is_own else {})
-        | {
-            "List-Unsubscribe": f"<{unsubscribe}>",
-            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-            "List-Id": f"{text_header(company, 'List-Id', MAX_NAME)} <{message['survey_id']}.surveys.{domain}>"
-            if company.replace(" ", "").isalnum() and company.isascii()
-            else f"<{message['survey_id']}.surveys.{domain}>",
-            "Feedback-ID": f"{message['survey_id']}:{message['kind']}:closedloop",
-            "X-Closedloop-Kind": str(message["kind"]),
-            **identity_headers(settings.mail_provider, str(message["message_id"])),
-        },
+        from_rep=bool(from_rep),
+        values=values,
+        say=say,
+        settings=settings,
     )
 
 
 @lru_cache(maxsize=512)
-def _html_layout(look: Look) -> Layout:
-    layout = _compiled(
-        look.primary, look.background, direction(look.language), bool(look.logo_url), bool(look.privacy_url)
-    )
+def _html_layout(look: AskingLook) -> Layout:
+    layout = _compiled(*look.look.shape)
     return layout.with_values({name: escape(text) for name, text in _texts(look).items()})
 
 
 @lru_cache(maxsize=512)
-def _text_layout(look: Look) -> Layout:
+def _text_layout(look: AskingLook) -> Layout:
     template = TEMPLATES.get_template("invitation.txt")
-    return Layout(template.render(has_privacy=bool(look.privacy_url))).with_values(_texts(look))
+    return Layout(template.render(has_privacy=bool(look.look.privacy_url))).with_values(_texts(look))
 
 
 @lru_cache(maxsize=512)
@@ -127,26 +90,18 @@ def _compiled(primary: str, background: str, direction: str, has_logo: bool, has
     return from_mjml("invitation.mjml", view | paint(primary, background))
 
 
-def _texts(look: Look) -> dict[str, str]:
+def _texts(asking: AskingLook) -> dict[str, str]:
     """All that a mail says and that is the same for everybody who shares the look."""
-    say, reason = phrases(look.language), f"reasons.{look.occasion}"
+    say = phrases(asking.look.language)
     return {
-        "language": look.language,
-        "company": look.company,
-        "logo": look.logo_url or "",
-        "low_label": look.low_label,
-        "high_label": look.high_label,
+        **footer(asking.look),
+        "low_label": asking.low_label,
+        "high_label": asking.high_label,
         "one_click": say("mail.one_click"),
+        "preview": say("mail.one_click"),
         "a_few_words": say("mail.a_few_words"),
-        "choose": say("mail.choose", low=look.low_label, high=look.high_label),
+        "choose": say("mail.choose", low=asking.low_label, high=asking.high_label),
         "some_seconds": say("mail.some_seconds"),
         "thanks": say("mail.thanks"),
-        "reason": say(reason if reason in say else "reasons.default", company=look.company),
-        "unsubscribe_word": say("mail.unsubscribe"),
-        "what_stops": say("mail.what_stops", company=look.company),
-        "preferences_word": say("preferences.link"),
-        "address": ", ".join(part for part in (look.company, look.postal_address) if part),
-        "privacy": look.privacy_url,
-        "privacy_word": say("mail.privacy"),
-        **score_labels(say, look.low_label, look.high_label),
+        **score_labels(say, asking.low_label, asking.high_label),
     }

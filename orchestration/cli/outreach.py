@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 
 import click
 
-from orchestration.cli.front import Context, Time, as_json, cli, lines, show
+from orchestration.cli.front import Context, as_json, cli, lines, show
 
 
 @cli.command()
@@ -63,73 +62,6 @@ def approve_wave(context: Context, wave_id: str, by: str) -> None:
     with Ledger.open(context.settings) as ledger:
         approve(ledger, wave_id, by=by, now=context.clock.now())
     click.echo(f"approved {wave_id}")
-
-
-@cli.group("follow-up", invoke_without_command=True)
-@click.pass_context
-def follow_up(ctx: click.Context) -> None:
-    """Follow-ups of unhappy customers.
-
-    Without a command: start the follow-up of new detractors, and send the alerts and warnings that are due.
-    """
-    if ctx.invoked_subcommand is None:
-        from orchestration import work
-
-        click.echo(lines(dataclasses.asdict(work.follow_up(ctx.obj.settings, clock=ctx.obj.clock))))
-
-
-@follow_up.command("list")
-@click.option("--all", "everything", is_flag=True, help="Also those that are closed.")
-@as_json
-@click.pass_obj
-def follow_up_list(context: Context, everything: bool, as_json: bool) -> None:
-    """Open follow-ups, the most urgent first."""
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.followups import list_followups
-
-    with Ledger.open(context.settings) as ledger:
-        rows = list_followups(ledger, include_closed=everything)
-    head = f"{'invitation':<34}{'score':>5}  {'status':<12}{'due (UTC)':<18}{'assignee':<20}contact, account"
-    body = [
-        f"{row['invitation_id']:<34}{row['score']:>5}  {row['status']:<12}{row['due_at']:%Y-%m-%d %H:%M}  "
-        f"{row['assignee_id'] or '-':<20}" + ", ".join(name for name in row["names"].values() if name)
-        for row in rows
-    ]
-    show({"follow_ups": rows}, as_json, "\n".join([head, *body]) if rows else "no open follow-ups")
-
-
-@follow_up.command("contacted")
-@click.argument("invitation_id")
-@click.option("--by", required=True, help="Who spoke with the customer.")
-@click.option("--at", type=Time(), help="When. Default: now.")
-@click.option("--note", default="", help="Kept in the ledger.")
-@click.pass_obj
-def follow_up_contacted(context: Context, invitation_id: str, by: str, at: dt.datetime | None, note: str) -> None:
-    """Record the first contact, which stops both clocks."""
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.followups import first_contact
-
-    now = context.clock.now()
-    with Ledger.open(context.settings) as ledger:
-        first_contact(ledger, invitation_id, at=at or now, by=by, note=note, now=now)
-    click.echo(f"first contact recorded for {invitation_id}")
-
-
-@follow_up.command("outcome")
-@click.argument("invitation_id")
-@click.argument("outcome", type=click.Choice(["resolved", "partially_resolved", "unresolvable", "no_response"]))
-@click.option("--by", required=True, help="Who closes it.")
-@click.option("--at", type=Time(), help="When. Default: now.")
-@click.pass_obj
-def follow_up_outcome(context: Context, invitation_id: str, outcome: str, by: str, at: dt.datetime | None) -> None:
-    """Record how a follow-up ended."""
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.followups import log_outcome
-
-    now = context.clock.now()
-    with Ledger.open(context.settings) as ledger:
-        log_outcome(ledger, invitation_id, outcome, at=at or now, by=by, now=now)
-    click.echo(f"{invitation_id}: {outcome}")
 
 
 @cli.command()

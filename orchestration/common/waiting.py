@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 
 from closedloop.ledger import Ledger
+from closedloop.ledger.actions import SEQUENCE, due_actions
 from closedloop.ledger.delivery import BY_SENDER
-from closedloop.ledger.followups import due_followups, unwarned
+from closedloop.ledger.followups import COURSE, unworked
 from closedloop.ledger.messages import visible
 from closedloop.ledger.reminders import due_reminders
 from closedloop.ledger.schema import events, messages, publications, wave_approvals
 from closedloop.ledger.switches import SENDING, is_on
 from closedloop.programme import Survey
-from dispatch.followup import LATE_HOURS, WARN_HOURS
+from dispatch.clocks import running_out
 
 LISTED = 5_000
 """So many ids go into the name of a piece of work; beyond them the count tells two apart."""
@@ -87,22 +88,30 @@ def reminders_to_plan(ledger: Ledger, surveys: Iterable[Survey], *, now: dt.date
 def answers_to_follow_up(
     ledger: Ledger, *, now: dt.datetime, grace: dt.timedelta, confirmed: Iterable[str] = ()
 ) -> Waiting | None:
-    """Detractors that nobody was told of yet: human answers, and those `confirmed` since.
+    """Answers that no workflow has seen yet: those of people, and those `confirmed` since.
 
     A score that came within `grace` waits for its words, so that the alert can show them.
     """
     parts = sorted(
         (row["invitation_id"], row["version"])
-        for row in due_followups(ledger, confirmed=confirmed)
+        for row in unworked(ledger, confirmed=confirmed)
         if row["comment"] or now - row["scored_at"] >= grace
     )
     return Waiting(len(parts), name_of(parts)) if parts else None
 
 
-def clocks_about_to_run_out(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
-    """Follow-ups that the warning is for and that have had none."""
-    rows = unwarned(ledger, before=now + dt.timedelta(hours=WARN_HOURS), after=now - dt.timedelta(hours=LATE_HOURS))
-    return Waiting(len(rows), name_of(sorted(row["invitation_id"] for row in rows))) if rows else None
+def clocks_that_ran_out(ledger: Ledger, surveys: Iterable[Survey], *, now: dt.datetime) -> Waiting | None:
+    """Follow-ups that a warning or an escalation is due for and that have had none."""
+    parts = sorted((one.row["invitation_id"], one.action) for one in running_out(ledger, surveys, now=now))
+    return Waiting(len(parts), name_of(parts)) if parts else None
+
+
+def sequences_to_move_on(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
+    """Sequences of mails that are due to be looked at."""
+    parts = [
+        (row["invitation_id"], row["action"], f"{row['due_at']}") for row in due_actions(ledger, [SEQUENCE], now=now)
+    ]
+    return Waiting(len(parts), name_of(parts)) if parts else None
 
 
 def news_for_the_marts(ledger: Ledger) -> Waiting | None:
@@ -118,7 +127,7 @@ def news_for_the_marts(ledger: Ledger) -> Waiting | None:
             return None
         count, last, oldest = conn.execute(
             select(func.count(), func.max(events.c.seq), func.min(events.c.recorded_at)).where(
-                events.c.kind.in_(("answered", "voided", "outcome", "first_contact")), events.c.recorded_at > known_at
+                events.c.kind.in_(("answered", "voided", *COURSE)), events.c.recorded_at > known_at
             )
         ).one()
     return Waiting(count, name_of([last]), oldest) if count else None

@@ -127,9 +127,9 @@ def record_first_contact(config: Contacted, platform: ResourceParam[Platform]) -
     from closedloop.ledger import Ledger
     from closedloop.ledger.followups import first_contact
 
-    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger, ledger.write() as conn:
         at = platform.time(config.at, field="at")
-        first_contact(ledger, config.invitation_id, at=at, by=config.by, note=config.note, now=platform.now())
+        first_contact(conn, config.invitation_id, at=at, by=config.by, note=config.note, now=platform.now())
 
 
 class Ended(Config):
@@ -147,9 +147,9 @@ def record_outcome(config: Ended, platform: ResourceParam[Platform]) -> None:
     from closedloop.ledger import Ledger
     from closedloop.ledger.followups import log_outcome
 
-    with failures_told_apart(), Ledger.open(platform.settings) as ledger:
+    with failures_told_apart(), Ledger.open(platform.settings) as ledger, ledger.write() as conn:
         at = platform.time(config.at, field="at")
-        log_outcome(ledger, config.invitation_id, config.outcome, at=at, by=config.by, now=platform.now())
+        log_outcome(conn, config.invitation_id, config.outcome, at=at, by=config.by, now=platform.now())
 
 
 class Voided(Config):

@@ -67,8 +67,9 @@ def survey_messages(context: AssetExecutionContext, platform: ResourceParam[Plat
     owners=[names.CUSTOMER_TEAM],
     kinds={"python"},
     retry_policy=RETRIES,
-    description="For each new unhappy customer (0-6): an alert to the account's owner, the manager in copy where the "
-    "score is very low, a task, and two clocks: acknowledge, then the SLA. Exactly once. Warns before a clock runs out.",
+    description="Each new answer sets the workflows of its survey in motion, every action once: for an unhappy customer (0-6) an "
+    "alert to the account's owner, a task, a case, and two clocks: acknowledge, then the SLA; for others tasks, thanks, the list "
+    "of advocates. Warns before a clock runs out, tells the manager when it has, and moves sequences of mails on.",
 )
 def detractor_followups(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
     from orchestration import work

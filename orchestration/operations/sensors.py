@@ -23,18 +23,20 @@ from dagster import (
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger
+from closedloop.ledger.followups import unconfirmed
 from closedloop.programme import load_surveys
 from orchestration.common.platform import Platform
 from orchestration.common.sensing import WORK_TAG, check_failed, request_run
 from orchestration.common.waiting import (
     answers_to_follow_up,
-    clocks_about_to_run_out,
+    clocks_that_ran_out,
     messages_to_send,
     name_of,
     reminders_to_plan,
+    sequences_to_move_on,
     silences,
 )
-from orchestration.reports import unfollowed
+from orchestration.knowledge import confirmed_among
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
@@ -58,28 +60,31 @@ def due_messages(context: SensorEvaluationContext, platform: ResourceParam[Platf
     job_name=FOLLOW_UP,
     minimum_interval_seconds=10,
     default_status=RUNNING,
-    description="A new answer of an unhappy customer alerts the owner without waiting for a build; a bare score "
-    "waits CLOSEDLOOP_ALERT_GRACE_SECONDS for its words.",
+    description="A new answer sets its workflows in motion without waiting for a build: an unhappy customer's alert goes out at "
+    "once; a bare score waits CLOSEDLOOP_ALERT_GRACE_SECONDS for its words.",
 )
-def unhappy_answers(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+def new_answers(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     settings = platform.settings
     grace = dt.timedelta(seconds=settings.alert_grace_seconds)
     with Ledger.open(settings) as ledger:
-        waiting = answers_to_follow_up(ledger, now=platform.now(), grace=grace, confirmed=unfollowed(settings))
-    return request_run(
-        context.instance, FOLLOW_UP, waiting, nothing="no unhappy customer waits", real_now=Clock().now()
-    )
+        confirmed = confirmed_among(settings, unconfirmed(ledger))
+        waiting = answers_to_follow_up(ledger, now=platform.now(), grace=grace, confirmed=confirmed)
+    return request_run(context.instance, FOLLOW_UP, waiting, nothing="no new answer", real_now=Clock().now())
 
 
 @sensor(
     job_name=FOLLOW_UP,
     minimum_interval_seconds=300,
     default_status=RUNNING,
-    description="A follow-up whose SLA is about to break: its assignee is warned, once.",
+    description="A follow-up whose SLA is about to break, or has broken: the one who follows up is warned, then the manager is "
+    "told, once each. Sequences of mails move on.",
 )
-def sla_about_to_break(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+def clocks_of_follow_ups(
+    context: SensorEvaluationContext, platform: ResourceParam[Platform]
+) -> RunRequest | SkipReason:
     with Ledger.open(platform.settings) as ledger:
-        waiting = clocks_about_to_run_out(ledger, now=platform.now())
+        waiting = clocks_that_ran_out(ledger, load_surveys(platform.settings.surveys), now=platform.now())
+        waiting = waiting or sequences_to_move_on(ledger, now=platform.now())
     return request_run(context.instance, FOLLOW_UP, waiting, nothing="no SLA is about to break", real_now=Clock().now())
 
 
@@ -191,16 +196,19 @@ def hourly_dispatch(context: ScheduleEvaluationContext, platform: ResourceParam[
     cron_schedule="30 * * * *",
     execution_timezone="UTC",
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Every hour unhappy customers whom nobody was told of are followed up, whatever the sensor did: what made "
-    "its runs fail may be mended by now.",
+    description="Every hour answers that no workflow has seen are followed up, whatever the sensor did: what made its runs fail "
+    "may be mended by now.",
 )
 def hourly_follow_up(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
     settings, now = platform.settings, platform.now()
     with Ledger.open(settings) as ledger:
-        found = answers_to_follow_up(ledger, now=now, grace=dt.timedelta(0), confirmed=unfollowed(settings))
-        waiting = found or clocks_about_to_run_out(ledger, now=now)
+        found = answers_to_follow_up(
+            ledger, now=now, grace=dt.timedelta(0), confirmed=confirmed_among(settings, unconfirmed(ledger))
+        )
+        waiting = found or clocks_that_ran_out(ledger, load_surveys(settings.surveys), now=now)
+        waiting = waiting or sequences_to_move_on(ledger, now=now)
     if waiting is None:
-        return SkipReason("no unhappy customer waits")
+        return SkipReason("no answer waits")
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})
 
 
@@ -230,5 +238,5 @@ def bounces(context: ScheduleEvaluationContext, platform: ResourceParam[Platform
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
 
 
-SENSORS = [due_messages, unhappy_answers, sla_about_to_break, silence, run_failed]
+SENSORS = [due_messages, new_answers, clocks_of_follow_ups, silence, run_failed]
 SCHEDULES = [hourly_dispatch, hourly_follow_up, bounces, nightly_upkeep]

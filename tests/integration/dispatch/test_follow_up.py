@@ -12,10 +12,12 @@ from sqlalchemy import select, update
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger, answers, followups
+from closedloop.ledger.actions import actions_of
 from closedloop.ledger.books import alert_books, books
 from closedloop.ledger.schema import actions, messages
 from closedloop.settings import Settings
-from dispatch.followup import run_follow_up, warn_sla
+from dispatch.clocks import watch_clocks
+from dispatch.followup import run_follow_up
 from dispatch.sender import send_due
 
 HOUR = dt.timedelta(hours=1)
@@ -31,6 +33,10 @@ def _answer(ledger: Ledger, invitation_id: str, score: int, at=NOW, **over) -> N
 
 def _follow_up(ledger: Ledger, settings: Settings, at=NOW, **over) -> int:
     return run_follow_up(ledger, settings, SURVEYS, now=at, **over).opened
+
+
+def _warnings(ledger: Ledger, settings: Settings, at: dt.datetime) -> int:
+    return watch_clocks(ledger, settings, SURVEYS, now=at)["sla_warning"]
 
 
 def _send(ledger: Ledger, settings: Settings, clock: Clock):
@@ -53,10 +59,10 @@ def test_a_detractor_alerts_the_owner_with_the_manager_in_copy(ledger, settings,
     [row] = followups.list_followups(ledger)
     assert (row["assignee_id"], row["assignment_rule"], row["score"]) == ("U1", "account_owner", 4)
     assert (row["opened_at"], row["acknowledge_due_at"], row["due_at"]) == (NOW, NOW + 24 * HOUR, NOW + 48 * HOUR)
-    planned = followups.actions_of(ledger, invited)
-    assert planned["task"]["payload"]["subject"] == "Follow up on detractor NPS response from Ada Ann at Acme"
-    assert planned["task"]["payload"]["priority"] == "high"
-    assert planned["alert"]["state"] == "planned"
+    planned = actions_of(ledger, invited)
+    assert planned["detractor.task"]["payload"]["subject"] == "Follow up on detractor NPS response from Ada Ann at Acme"
+    assert planned["detractor.task"]["payload"]["priority"] == "high"
+    assert planned["detractor.alert"]["state"] == "planned"
 
     assert _send(ledger, settings, clock).sent == 1
     assert _send(ledger, settings, clock).handled == 0
@@ -67,7 +73,7 @@ def test_a_detractor_alerts_the_owner_with_the_manager_in_copy(ledger, settings,
     mail = next(mail for key, mail in server.messages.items() if key != invited).decode()
     assert "Nobody calls back" in mail
     assert "Ada Ann, Acme gave 4 of 10" in mail
-    assert followups.actions_of(ledger, invited)["alert"]["state"] == "done"
+    assert actions_of(ledger, invited)["detractor.alert"]["state"] == "done"
     assert alert_books(ledger).sent == 1
     assert books(ledger)[0].planned == 1  # alerts are no invitations
 
@@ -133,7 +139,7 @@ def test_an_alert_that_is_refused_is_a_failed_action(ledger, settings, server: M
     _follow_up(ledger, settings)
     server.fail("olga@closedloop.example", "rcpt-550")
     assert _send(ledger, settings, clock).rejected == 1
-    found = followups.actions_of(ledger, invited)["alert"]
+    found = actions_of(ledger, invited)["detractor.alert"]
     assert (found["state"], found["reason"]) == ("failed", "550 at recipient")
 
 
@@ -190,22 +196,23 @@ def test_a_warning_goes_out_once_before_the_time_is_over(ledger, settings, serve
     _answer(ledger, invited, 5)
     _follow_up(ledger, settings)
     _send(ledger, settings, clock)
-    assert warn_sla(ledger, settings, now=NOW + 39 * HOUR) == 0
-    assert warn_sla(ledger, settings, now=NOW + 40 * HOUR) == 1
-    assert warn_sla(ledger, settings, now=NOW + 41 * HOUR) == 0
+    assert _warnings(ledger, settings, NOW + 39 * HOUR) == 0
+    assert _warnings(ledger, settings, NOW + 40 * HOUR) == 1
+    assert _warnings(ledger, settings, NOW + 41 * HOUR) == 0
     server.envelopes.clear()
     assert _send(ledger, settings, clock).sent == 1
     assert server.envelopes[0][1] == ("olga@closedloop.example", "max@closedloop.example")
     assert any("running out" in mail.decode() for mail in server.messages.values())
-    assert followups.actions_of(ledger, invited)["sla_warning"]["state"] == "done"
+    assert actions_of(ledger, invited)["sla_warning"]["state"] == "done"
 
 
 def test_no_warning_after_a_contact_or_far_too_late(ledger, settings, invited):
     _answer(ledger, invited, 5)
     _follow_up(ledger, settings)
-    assert warn_sla(ledger, settings, now=NOW + 30 * 24 * HOUR) == 0
-    followups.first_contact(ledger, invited, at=NOW + HOUR, by="Olga", now=NOW + HOUR)
-    assert warn_sla(ledger, settings, now=NOW + 45 * HOUR) == 0
+    assert _warnings(ledger, settings, NOW + 30 * 24 * HOUR) == 0
+    with ledger.write() as conn:
+        followups.first_contact(conn, invited, at=NOW + HOUR, by="Olga", now=NOW + HOUR)
+    assert _warnings(ledger, settings, NOW + 45 * HOUR) == 0
 
 
 def _run_in_process(home, smtp_url: str, gate) -> None:
@@ -213,7 +220,7 @@ def _run_in_process(home, smtp_url: str, gate) -> None:
     with Ledger.open(settings) as ledger:
         gate.wait(30)
         run_follow_up(ledger, settings, SURVEYS, now=NOW)
-        warn_sla(ledger, settings, now=NOW + 45 * HOUR)
+        watch_clocks(ledger, settings, SURVEYS, now=NOW + 45 * HOUR)
 
 
 @pytest.mark.slow
@@ -234,4 +241,6 @@ def test_two_follow_up_runs_at_once_double_nothing(ledger: Ledger, settings: Set
         alerts = conn.execute(select(messages.c.invitation_id).where(messages.c.kind == "alert")).all()
         planned = conn.execute(select(actions.c.action)).scalars().all()
     assert len(alerts) == 60  # an alert and a warning each
-    assert sorted(planned) == ["alert"] * 30 + ["sla_warning"] * 30 + ["task"] * 30
+    kinds = ("alert", "case", "health", "task", "timeline")
+    every = [*(f"detractor.{kind}" for kind in kinds), "record", "sla_warning"]
+    assert sorted(planned) == [name for name in every for _ in range(30)]

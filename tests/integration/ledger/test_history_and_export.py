@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 
 from closedloop.errors import BadInput
 from closedloop.lake import Lake
-from closedloop.ledger import Ledger, answers, followups, history, planning
+from closedloop.ledger import Ledger, actions, answers, followups, history, planning
 from closedloop.ledger.books import books
 from closedloop.ledger.export import export
 from closedloop.ledger.rows import event
@@ -64,12 +64,12 @@ def test_a_past_round_looks_like_one_that_was_lived(ledger: Ledger):
     }
     assert history.write_followups(ledger, [followup]) == 1
 
-    assert followups.due_followups(ledger) == []
+    assert followups.unworked(ledger) == []
     assert [row["status"] for row in followups.list_followups(ledger, include_closed=True)] == ["closed"]
-    assert set(followups.actions_of(ledger, ids["invitation_id"])) == {"alert", "task"}
+    assert set(actions.actions_of(ledger, ids["invitation_id"])) == {"detractor.alert", "detractor.task"}
     with ledger.read() as conn:
         found = answers.invitation(conn, ids["invitation_id"])
-        assert (found.answer.score, found.answer.followed_up) == (2, True)
+        assert (found.answer.score, found.answer.worked_version) == (2, 1)
         kinds = conn.scalars(select(events.c.kind).order_by(events.c.seq)).all()
     assert kinds == ["sent"] * 3 + ["answered", "followup_opened", "first_contact", "outcome"]
     plan(ledger, [candidate("dan")])  # the chain goes on

@@ -146,30 +146,31 @@ def test_a_run_that_failed_for_good_is_not_started_again(tick, instance, ledger,
 
 def test_an_unhappy_answer_starts_the_follow_up(tick, ledger, now) -> None:
     detractor(ledger, now)
-    first = tick(operations.unhappy_answers)
+    first = tick(operations.new_answers)
     assert isinstance(first, RunRequest)
     detractor(ledger, now, "bob")
-    assert tick(operations.unhappy_answers).run_key != first.run_key
-    assert isinstance(tick(operations.sla_about_to_break), SkipReason)
+    assert tick(operations.new_answers).run_key != first.run_key
+    assert isinstance(tick(operations.clocks_of_follow_ups), SkipReason)
 
 
 def test_a_bare_score_waits_a_little_for_its_words(tick, ledger, platform, now) -> None:
     detractor(ledger, now, comment="")
-    assert isinstance(tick(operations.unhappy_answers), SkipReason)
+    assert isinstance(tick(operations.new_answers), SkipReason)
     platform.clock.time = now + dt.timedelta(seconds=platform.settings.alert_grace_seconds)
-    assert isinstance(tick(operations.unhappy_answers), RunRequest)
+    assert isinstance(tick(operations.new_answers), RunRequest)
 
 
 def test_the_warning_comes_before_the_sla_ends_and_once(tick, ledger, platform, now) -> None:
-    from dispatch.followup import run_follow_up, warn_sla
+    from dispatch.clocks import watch_clocks
+    from dispatch.followup import run_follow_up
 
     detractor(ledger, now)
     run_follow_up(ledger, platform.settings, [survey()], now=now)
-    assert isinstance(tick(operations.unhappy_answers), SkipReason)
+    assert isinstance(tick(operations.new_answers), SkipReason)
     platform.clock.time = now + dt.timedelta(hours=47)
-    assert isinstance(tick(operations.sla_about_to_break), RunRequest)
-    warn_sla(ledger, platform.settings, now=platform.now())
-    assert isinstance(tick(operations.sla_about_to_break), SkipReason)
+    assert isinstance(tick(operations.clocks_of_follow_ups), RunRequest)
+    watch_clocks(ledger, platform.settings, [survey()], now=platform.now())
+    assert isinstance(tick(operations.clocks_of_follow_ups), SkipReason)
 
 
 def test_silence_is_reported_once_for_each_kind(tick, ledger, platform, now) -> None:
@@ -203,10 +204,10 @@ def test_the_hourly_schedule_follows_up_what_the_sensor_gave_up(tick, instance, 
 
     assert isinstance(at(10), SkipReason)
     detractor(ledger, now)
-    request = tick(operations.unhappy_answers)
+    request = tick(operations.new_answers)
     for _ in range(ATTEMPTS):
         record_run(instance, operations.FOLLOW_UP, request, DagsterRunStatus.FAILURE)
-    assert isinstance(tick(operations.unhappy_answers), SkipReason)
+    assert isinstance(tick(operations.new_answers), SkipReason)
     assert isinstance(at(10), RunRequest)
     assert at(10).run_key != at(11).run_key
 

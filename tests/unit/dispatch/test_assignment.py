@@ -6,7 +6,7 @@ import pytest
 
 from closedloop.programme.definitions import FollowUp
 from closedloop.settings import Settings
-from dispatch.followup import assign, task_title
+from dispatch.assigning import Staff, assign
 
 EVERYONE = {
     "owner_id": "U1",
@@ -50,18 +50,30 @@ def test_a_misspelt_address_is_as_good_as_none(settings: Settings):
 
 
 @pytest.mark.parametrize(
-    ("payload", "title"),
+    ("rules", "staff", "person", "rule", "why"),
     [
+        (OWNER, Staff(left=frozenset({"U1"})), "U2", "fallback_manager", {"account_owner": "left"}),
+        (OWNER, Staff(away=frozenset({"owner@x.example"})), "U2", "fallback_manager", {"account_owner": "away"}),
+        (CSM, Staff(left=frozenset({"U3"})), "U1", "fallback_account_owner", {"customer_success_manager": "left"}),
         (
-            {"contact_name": "Ada Lovelace", "account_name": "Acme"},
-            "Follow up on detractor NPS response from Ada Lovelace at Acme",
+            OWNER,
+            Staff(left=frozenset({"U1"}), away=frozenset({"manager@x.example"})),
+            None,
+            "fallback_operator",
+            {"account_owner": "left", "manager": "away"},
         ),
-        (
-            {"first_name": "Ada", "last_name": "Lovelace", "account_name": "Acme"},
-            "Follow up on detractor NPS response from Ada Lovelace at Acme",
-        ),
-        ({}, "Follow up on detractor NPS response from a contact at an unknown account"),
     ],
 )
-def test_the_title_of_the_task(payload: dict, title: str):
-    assert task_title(payload) == title
+def test_who_stands_in_and_why(settings: Settings, rules: FollowUp, staff: Staff, person, rule: str, why: dict):
+    found = assign(rules, 5, EVERYONE, settings, staff=staff)
+    assert (found.person_id, found.rule, found.passed_over) == (person, rule, why)
+
+
+def test_a_team_takes_turns_and_the_owner_stands_in_when_all_are_away(settings: Settings):
+    team = [{"email": "ann@x.example", "name": "Ann", "id": "U7"}, {"email": "ben@x.example"}]
+    rules = FollowUp.model_validate({"assignment": "round_robin", "team": team, "manager_up_to_score": 3})
+    found = assign(rules, 5, EVERYONE, settings, take_turn=lambda members: members[0])
+    assert (found.person_id, found.name, found.email, found.rule) == ("U7", "Ann", "ann@x.example", "round_robin")
+    assert assign(rules, 3, EVERYONE, settings, take_turn=lambda members: members[0]).rule == "manager"
+    alone = assign(rules, 5, EVERYONE, settings, take_turn=lambda members: None)
+    assert (alone.rule, alone.passed_over) == ("fallback_account_owner", {"round_robin": "away"})

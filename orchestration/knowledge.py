@@ -1,0 +1,66 @@
+"""What the newest publication knows of a customer, for those who follow up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+
+from closedloop.programme.filters import FIELDS
+from closedloop.settings import Settings
+from dispatch.knowledge import EarlierAnswer, Knowledge, Known, NothingKnown
+from orchestration.reports import marts, rows
+
+_RENAMED = {"name": "account_name", "type": "account_type"}
+_EARLIER = """
+select survey_id, score, submitted_at, contact_id = ? as is_same_contact
+from marts.fct_responses
+where contact_id = ? or account_id = ?
+order by contact_id = ? desc, submitted_at desc, response_id
+limit 10
+"""
+
+
+def knowledge_of(settings: Settings) -> Knowledge:
+    """The newest publication's; nothing before the first one."""
+    return PublishedKnowledge(settings) if settings.marts_file.exists() else NothingKnown()
+
+
+class PublishedKnowledge:
+    """One reader of the marts as they stood when it was made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._con = marts(settings)
+        self.left = frozenset(
+            user for (user,) in self._con.execute("select user_id from marts.dim_users where not is_active").fetchall()
+        )
+
+    def of(self, contact_id: str, account_id: str | None) -> Known:
+        """What is known of one contact and its account."""
+        contact = self._fields("contact", contact_id)
+        account = self._fields("account", account_id) if account_id else {}
+        found = rows(self._con, _EARLIER, [contact_id, contact_id, account_id, contact_id])
+        return Known(contact, account, tuple(EarlierAnswer(**row) for row in found))
+
+    def _fields(self, subject: str, key: str) -> dict[str, Any]:
+        found = rows(self._con, f"select * from marts.dim_{subject}s where {subject}_id = ?", [key])
+        if not found:
+            return {}
+        return {name: found[0].get(_RENAMED.get(name, name)) for name in FIELDS[subject]}
+
+
+def confirmed_among(settings: Settings, invitation_ids: Iterable[str]) -> list[str]:
+    """Which of these invitations have an answer in the published marts: provisional answers that the models confirmed."""
+    ids = list(invitation_ids)
+    if not ids or not settings.marts_file.exists():
+        return []
+    with marts(settings) as con:
+        return _among(con, ids)
+
+
+def _among(con: duckdb.DuckDBPyConnection, ids: list[str]) -> list[str]:
+    found = con.execute(
+        "select invitation_id from marts.fct_responses where invitation_id in (select unnest(?)) order by 1", [ids]
+    )
+    return [invitation_id for (invitation_id,) in found.fetchall()]
