@@ -16,8 +16,8 @@ from closedloop.ledger.schema import absences, turns
 def take_turn(conn: Connection, team: str, members: Sequence[str], *, now: dt.datetime) -> str | None:
     """The member (an address) who takes the next follow-up of `team`, on the books; None when all are away.
 
-    It is the one present who was given the fewest; of several, the first as the team lists them. Who was away, or is new,
-    begins where the one who was given the fewest stands: nobody has to make up for the time.
+    It is the one present who was given the fewest; of several, the first as the team lists them. Who was away keeps the place
+    among the others, and who is new begins where the one who was given the fewest stands: nobody has to make up for the time.
     """
     serialise(conn, f"team:{team}")
     keys = [member.lower() for member in members]
@@ -33,10 +33,11 @@ def take_turn(conn: Connection, team: str, members: Sequence[str], *, now: dt.da
     floor = min(taken.values(), default=0)
     stand = {key: taken.get(key, floor) for key in keys}
     chosen = min(present, key=lambda key: (stand[key], keys.index(key)))
-    least = stand[chosen]
+    new = {**stand, chosen: stand[chosen] + 1}
+    # Who is away keeps up with those who work, so that coming back is no burden; among themselves they stay as they stood.
+    risen = min(new[key] for key in present) - stand[chosen]
     for key in keys:
-        # Who is away keeps up with those who work, so that coming back is no burden.
-        count = least + 1 if key == chosen else max(stand[key], least)
+        count = new[key] if key in present else stand[key] + risen
         if key not in taken:
             conn.execute(insert(turns), {"team": team, "member": key, "taken": count})
         elif taken[key] != count:
