@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -23,6 +24,7 @@ from orchestration.dagster_home import environment, fail_dead_runs, open_instanc
 from orchestration.processes import MARK, Child, kill_marked, marked, stop
 
 LOOPBACK = "127.0.0.1"
+WORKSPACE = REPO / "workspace.yaml"
 PATIENCE = 240.0
 """Seconds in which every part must answer after the start."""
 LOCK = "up.lock"
@@ -32,9 +34,11 @@ _LOCAL = {LOOPBACK, "localhost", "::1"}
 
 def up(
     settings: Settings, *, ui_port: int = 3000, collector_port: int = 8080, mailbox_port: int = 8081,
-    dashboard_port: int = 8501, stop_event: threading.Event | None = None,
+    dashboard_port: int = 8501, stop_event: threading.Event | None = None, workspace: Path = WORKSPACE,
 ) -> None:  # fmt: skip
     """Start all parts, print their addresses, and stay until Ctrl-C or SIGTERM (or `stop_event`, in tests).
+
+    `workspace` names the code locations that Dagster loads.
 
     Raises BadInput, before anything is started, when a port is taken; Busy when this home is up already;
     ClosedLoopError when a part dies. However it ends, no process stays.
@@ -62,7 +66,7 @@ def up(
         if dead := fail_dead_runs(instance):
             console.print(f"{len(dead)} run(s) that died with an earlier process are now marked as failed")
         instance.dispose()
-        children = _children(settings, ports, mark, own_mailbox)
+        children = _children(settings, ports, mark, own_mailbox, workspace)
         asked_to_stop = stop_event or threading.Event()
         with _signals(asked_to_stop):
             try:
@@ -101,7 +105,9 @@ def check_ports(ports: dict[str, tuple[int, str]]) -> None:
                 ) from None
 
 
-def _children(settings: Settings, ports: dict[str, tuple[int, str]], mark: str, own_mailbox: bool) -> list[Child]:
+def _children(
+    settings: Settings, ports: dict[str, tuple[int, str]], mark: str, own_mailbox: bool, workspace: Path
+) -> list[Child]:
     def address(name: str) -> str:
         return f"http://{LOOPBACK}:{ports[name][0]}"
 
@@ -125,7 +131,7 @@ def _children(settings: Settings, ports: dict[str, tuple[int, str]], mark: str, 
     dagster = Child(
         "Dagster UI",
         [
-            *[sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--workspace", str(REPO / "workspace.yaml")],
+            *[sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--workspace", str(workspace)],
             *["--host", LOOPBACK, "--port", str(ports["Dagster UI"][0])],
             *["--log-level", "warning", "--code-server-log-level", "warning"],
         ],

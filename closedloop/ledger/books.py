@@ -56,20 +56,25 @@ def books(ledger: Ledger) -> list[WaveBooks]:
 
 def alert_books(ledger: Ledger) -> WaveBooks:
     """The books of all alert mails together, which are no invitations."""
-    return _books_of(ledger, "alert")
+    return _books_of(ledger, "alert", "alerts")
 
 
 def reminder_books(ledger: Ledger) -> WaveBooks:
     """The books of all reminders together, which are no invitations either."""
-    return _books_of(ledger, "reminder")
+    return _books_of(ledger, "reminder", "reminders")
 
 
-def _books_of(ledger: Ledger, kind: str) -> WaveBooks:
-    book = WaveBooks("all", f"{kind}s")
+def reply_books(ledger: Ledger) -> WaveBooks:
+    """The books of all mails that follow an answer: thanks, requests, sequences."""
+    return _books_of(ledger, "reply", "replies")
+
+
+def _books_of(ledger: Ledger, kind: str, name: str) -> WaveBooks:
+    book = WaveBooks("all", name)
     with ledger.read() as conn:
         for _, _, state, count in conn.execute(_states(messages.c.kind == kind)):
-            name = _UNDER_WAY.get(state, state)
-            setattr(book, name, getattr(book, name) + count)
+            column = _UNDER_WAY.get(state, state)
+            setattr(book, column, getattr(book, column) + count)
             book.planned += count
     return book
 

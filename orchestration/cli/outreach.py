@@ -28,12 +28,12 @@ def dispatch(context: Context, as_json: bool) -> None:
 def books(context: Context, as_json: bool) -> None:
     """What was planned and what became of it, by wave."""
     from closedloop.ledger import Ledger
-    from closedloop.ledger.books import WaveBooks, alert_books, reminder_books, total
+    from closedloop.ledger.books import WaveBooks, alert_books, reminder_books, reply_books, total
     from closedloop.ledger.books import books as read
 
     context.settings.ensure_home()
     with Ledger.open(context.settings) as ledger:
-        waves, others = read(ledger), (reminder_books(ledger), alert_books(ledger))
+        waves, others = read(ledger), (reminder_books(ledger), reply_books(ledger), alert_books(ledger))
     columns = ("planned", "pending", "sent", "rejected", "suppressed", "uncertain")
 
     def entry(book: WaveBooks) -> dict[str, int]:
