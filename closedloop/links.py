@@ -16,6 +16,7 @@ from typing import Protocol
 
 from itsdangerous import BadSignature, Signer
 
+from closedloop.identity import person_key
 from closedloop.keys import keys_of
 
 _HEX_ID = re.compile(r"[0-9a-f]{32}")
@@ -30,6 +31,8 @@ class Purpose(StrEnum):
     WIDGET = "widget"
     PREFERENCES = "preferences"
     FORM = "form"
+    FOLLOW_UP = "follow_up"
+    WORKLIST = "worklist"
 
 
 class BadLink(Exception):
@@ -91,6 +94,21 @@ def preferences_link(settings: LinkSettings, invitation_id: str) -> str:
 def open_link(settings: LinkSettings, invitation_id: str) -> str:
     """The picture of one pixel that tells that a mail was opened."""
     return f"{settings.collector_url}/o/{sign(settings.link_secret, invitation_id, Purpose.OPEN)}.gif"
+
+
+def follow_up_link(settings: LinkSettings, invitation_id: str) -> str:
+    """The page of a follow-up, for the colleague who takes care of it."""
+    return f"{settings.collector_url}/w/{sign(settings.link_secret, invitation_id, Purpose.FOLLOW_UP)}"
+
+
+def worklist_link(settings: LinkSettings, email: str) -> str:
+    """The list of all follow-ups of one colleague; the address does not stand in it."""
+    return f"{settings.collector_url}/w/list/{sign(settings.link_secret, worklist_key(email), Purpose.WORKLIST)}"
+
+
+def worklist_key(email: str) -> str:
+    """What a link to a list names a colleague by: 32 hexadecimal digits."""
+    return person_key(email)[:32]
 
 
 @lru_cache(maxsize=32)

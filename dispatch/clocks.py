@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from closedloop.ledger import Ledger, followups
-from closedloop.ledger.actions import MAIL, Action
+from closedloop.ledger.actions import MAIL, Action, message_for
 from closedloop.programme import Survey
 from closedloop.settings import Settings
 from dispatch.assigning import Assignee, is_usable
 from dispatch.followup import same_assignee, survey_of
 from dispatch.knowledge import Knowledge, NothingKnown
-from dispatch.workflows import Answered, alert_facts, mail_of, manager_copy
+from dispatch.workflows import Answered, alert_facts, manager_copy
 
 SLA_WARNING, ESCALATION = "sla_warning", "escalation"
 LONGEST_WARNING = 500
@@ -69,7 +69,7 @@ def watch_clocks(
     for called in running_out(ledger, known.values(), now=now):
         row = called.row
         facts = _facts(row, survey_of(row, known), called.action, settings, knowledge)
-        action = Action(called.action, MAIL, message=mail_of(row, called.action, "alert", facts, now))
+        action = Action(called.action, MAIL, message=message_for(row, called.action, "alert", facts, now=now))
         planned[called.action] += followups.plan_for(ledger, row, action, now=now)
     return planned
 

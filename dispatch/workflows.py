@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from closedloop.errors import BadInput
-from closedloop.ledger.actions import CHAT, CRM, MAIL, RECORD, SEQUENCE, Action
+from closedloop.ledger.actions import CHAT, CRM, MAIL, RECORD, SEQUENCE, Action, message_for
 from closedloop.ledger.visitors import FORM, is_visitor
 from closedloop.programme import Survey, band_of
 from closedloop.programme import workflows as rules
@@ -141,7 +140,7 @@ def _alert(
         critical = answered.row["score"] <= answered.survey.follow_up.copy_manager_up_to_score
         copies = manager_copy(answered.payload, who.email) if critical else []
     facts = alert_facts(answered, who, copies)
-    yield Action(key, MAIL, message=mail_of(answered.row, key, "alert", facts, now))
+    yield Action(key, MAIL, message=message_for(answered.row, key, "alert", facts, now=now))
 
 
 def alert_facts(answered: Answered, who: Assignee, copies: list[str]) -> dict[str, Any]:
@@ -186,27 +185,12 @@ def manager_copy(payload: Mapping[str, Any], to: str) -> list[str]:
     return [manager] if is_usable(manager) and manager.lower() != to.lower() else []
 
 
-def mail_of(
-    row: Mapping[str, Any], key: str, kind: str, payload: Mapping[str, Any], now: dt.datetime
-) -> dict[str, Any]:
-    """The message that carries out the action `key` of an invitation (`row`); its id follows from the two."""
-    digest = hashlib.md5(f"{row['invitation_id']}|{key}".encode()).hexdigest()
-    return {
-        "message_id": digest,
-        **{name: row[name] for name in ("invitation_id", "survey_id", "wave_id", "contact_id", "account_id")},
-        "kind": kind,
-        "sequence": int(hashlib.md5(key.encode()).hexdigest()[:7], 16),  # one for each action, the same everywhere
-        "payload": payload,
-        "planned_at": now,
-    }
-
-
 def reply_of(
     row: Mapping[str, Any], key: str, words: Mapping[str, Any], now: dt.datetime, *, due: dt.datetime | None = None
 ) -> dict[str, Any]:
     """A mail to the customer who answered. `words`: subject, body, and optionally button and link, `{{ }}` filled in."""
     payload = row["payload"]
-    message = mail_of(row, key, "reply", {**payload, "reply": dict(words)}, now)
+    message = message_for(row, key, "reply", {**payload, "reply": dict(words)}, now=now)
     ends = max(now, due or now) + REPLY_WITHIN
     return {**message, "person_key": row["person_key"], "next_attempt_at": due, "expires_at": ends}
 

@@ -61,6 +61,6 @@ def confirmed_among(settings: Settings, invitation_ids: Iterable[str]) -> list[s
 
 def _among(con: duckdb.DuckDBPyConnection, ids: list[str]) -> list[str]:
     found = con.execute(
-        "select invitation_id from marts.fct_responses where invitation_id in (select unnest(?)) order by 1", [ids]
+        "select response_id from marts.fct_responses where response_id in (select unnest(?)) order by 1", [ids]
     )
-    return [invitation_id for (invitation_id,) in found.fetchall()]
+    return [response_id for (response_id,) in found.fetchall()]

@@ -7,6 +7,7 @@ for whoever does them (`way`), and are marked as attempted, on disk, before that
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,19 @@ class Result:
     reason: str | None = None
     record_id: str | None = None
     retry_at: dt.datetime | None = None
+
+
+def message_for(about: Row, action: str, kind: str, payload: Mapping[str, Any], *, now: dt.datetime) -> dict[str, Any]:
+    """The message that carries out `action` of an invitation; its id follows from the two. `about` has the invitation's ids
+    and its `wave_id`."""
+    return {
+        "message_id": hashlib.md5(f"{about['invitation_id']}|{action}".encode()).hexdigest(),
+        **{name: about[name] for name in ("invitation_id", "survey_id", "wave_id", "contact_id", "account_id")},
+        "kind": kind,
+        "sequence": int(hashlib.md5(action.encode()).hexdigest()[:7], 16),  # one for each action, the same everywhere
+        "payload": payload,
+        "planned_at": now,
+    }
 
 
 def plan_actions(

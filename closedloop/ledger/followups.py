@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from closedloop.errors import BadInput
-from closedloop.ledger.actions import Action, plan_actions
+from closedloop.ledger.actions import MAIL, Action, message_for, plan_actions
 from closedloop.ledger.answers import ANSWERED_KINDS
 from closedloop.ledger.engine import Ledger
 from closedloop.ledger.messages import visible
@@ -260,15 +260,39 @@ def add_note(conn: Connection, invitation_id: str, note: str, *, by: str, now: d
 def reassign(
     conn: Connection, invitation_id: str, *, name: str, email: str, person_id: str | None, by: str, now: dt.datetime
 ) -> None:
-    """Hand a follow-up over to somebody else; the clocks go on. Raises BadInput when it is closed."""
+    """Hand a follow-up over to somebody else, who gets the alert; the clocks go on. Raises BadInput when it is closed, or is
+    that person's already."""
     row = held(conn, invitation_id)
     if row["status"] == CLOSED:
         raise BadInput("this follow-up is closed", field="invitation_id", remedy="reopen it first")
-    rule = "handed_over"
+    if email.lower() == (row["assignee_email"] or "").lower():
+        raise BadInput("it is with this person already", field="to")
+    who, rule = _who(by), "handed_over"
     _change(conn, invitation_id, assignee_id=person_id, assignee_name=name, assignee_email=email, assignment_rule=rule)
     # Addresses and names stay in the table: events are for good, and go to the lake.
-    said = {"assignee_id": person_id, "assignment_rule": rule, "by": _who(by)}
+    said = {"assignee_id": person_id, "assignment_rule": rule, "by": who}
     add_events(conn, [event("followup_assigned", row, at=now, now=now, **said)])
+    if alert := newest_alert(conn, invitation_id):
+        others = actions.c.action.like("hand_over:%") & (actions.c.invitation_id == invitation_id)
+        number = conn.execute(select(func.count()).select_from(actions).where(others)).scalar_one() + 1
+        key, payload = f"hand_over:{number}", {**alert["payload"], "email": email, "assignee_name": name, "cc": []}
+        payload |= {"assignment_rule": rule, "notice": "handed_over", "handed_over_by": who}
+        message = message_for(alert, key, "alert", payload, now=now)
+        plan_actions(conn, row, [Action(key, MAIL, message=message)], now=now)
+
+
+def newest_alert(conn: Connection, invitation_id: str) -> dict[str, Any] | None:
+    """The newest alert to who follows up, `payload` parsed: what was known of the customer then."""
+    found = (
+        select(messages)
+        .where(messages.c.invitation_id == invitation_id, messages.c.kind == "alert")
+        .order_by(messages.c.planned_at.desc(), messages.c.message_id)
+    )
+    for row in conn.execute(found).mappings():
+        payload = json.loads(row["payload"])
+        if payload.get("has_followup", True):
+            return {**row, "payload": payload}
+    return None
 
 
 def list_followups(
@@ -300,8 +324,14 @@ def read_followups(
     return rows
 
 
+def assignees(conn: Connection) -> list[str]:
+    """The addresses of all who follow up, or did."""
+    found = select(followups.c.assignee_email).where(followups.c.assignee_email.is_not(None)).distinct()
+    return sorted(conn.scalars(found))
+
+
 def read_followup(conn: Connection, invitation_id: str) -> dict[str, Any] | None:
-    """A follow-up with the invitation's `payload` (parsed) and its `answer` (the columns that stand), or None."""
+    """A follow-up with the invitation's `payload` and the `answer` that stands (both parsed), or None."""
     found = (
         select(followups, messages.c.payload, *(answers.c[name].label(f"answer_{name}") for name in _ANSWER_COLUMNS))
         .join(messages, messages.c.message_id == followups.c.invitation_id)
@@ -314,7 +344,10 @@ def read_followup(conn: Connection, invitation_id: str) -> dict[str, Any] | None
     return {
         **{name: row[name] for name in followups.c.keys()},  # noqa: SIM118
         "payload": payload_from(row["payload"]),
-        "answer": {name: row[f"answer_{name}"] for name in _ANSWER_COLUMNS},
+        "answer": {
+            **{name: row[f"answer_{name}"] for name in _ANSWER_COLUMNS},
+            "answers": json.loads(row["answer_answers"] or "{}"),
+        },
     }
 
 

@@ -23,6 +23,7 @@ from closedloop.errors import Busy
 from closedloop.settings import Settings
 from ingestion.collector import pages
 from ingestion.collector.commit import Overloaded
+from ingestion.collector.following import Following
 from ingestion.collector.forms import BadField, BodyLimit
 from ingestion.collector.limits import Buckets, RateLimit
 from ingestion.collector.operation import Operation
@@ -56,6 +57,7 @@ def create_app(
         Webhooks(shared, fetch),
         Widget(shared),
         Website(shared),
+        Following(shared),
         Previews(shared, mail_of),
         Operation(shared),
     )

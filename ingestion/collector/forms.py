@@ -84,7 +84,7 @@ def read_answer(fields: Fields) -> Posted:
         raise BadField("score", "problem.score")
     if score is None:
         raise BadField("score", "problem.no_score")
-    comment = _clean(_last(fields, "comment"))
+    comment = clean(_last(fields, "comment"))
     if len(comment) > MAX_COMMENT:
         raise BadField("comment", "problem.long_comment", limit=f"{MAX_COMMENT:,}")
     visible = _last(fields, "visible_ms")
@@ -156,7 +156,7 @@ def read_answers(questions: tuple[SurveyQuestion, ...], score: int, fields: Fiel
 def _read(question: SurveyQuestion, values: Sequence[str]) -> str | list[str]:
     """One answer; empty where nothing was written or chosen (a page always posts an empty value with its choices)."""
     if question.kind == "open":
-        text = _clean(values[-1])
+        text = clean(values[-1])
         if len(text) > MAX_TEXT:
             raise BadField(field_of(question), "problem.long_answer", limit=f"{MAX_TEXT:,}")
         return text
@@ -175,7 +175,8 @@ def _last(fields: Fields, name: str) -> str:
     return fields.get(name, ("",))[-1]
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Without what a text column or a reader cannot take, and blanks around it."""
     return _UNPRINTABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 

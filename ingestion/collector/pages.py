@@ -134,7 +134,7 @@ def survey_page(
         "preview": preview,
         "form": form,
     }
-    return _render("survey.html", look, view, status, script=SCRIPT)
+    return render("survey.html", look, view, status, script=SCRIPT)
 
 
 def thanks_page(
@@ -153,13 +153,13 @@ def thanks_page(
         "preferences": preferences,
         "preview": preview,
     }
-    return _render("thanks.html", look, view, 200)
+    return render("thanks.html", look, view, 200)
 
 
 def widget_page(look: Look, *, base: str, context: str, mode: str, language: str = "") -> HTMLResponse:
     """A page that holds the widget (`mode` panel) or the portal's card, as a company's own page would."""
     view = {"base": base, "context": context, "mode": mode, "language": language, "is_preview": look.survey is not None}
-    return _render("widget.html", look, view, 200, connects=True)
+    return render("widget.html", look, view, 200, connects=True)
 
 
 def settled_page(look: Look, answer: Answer, status: int, *, preferences: str = "") -> HTMLResponse:
@@ -171,7 +171,7 @@ def settled_page(look: Look, answer: Answer, status: int, *, preferences: str = 
 
 def unsubscribe_page(look: Look, *, action: str, preferences: str) -> HTMLResponse:
     """One button; nothing happens before it is pressed."""
-    return _render("unsubscribe.html", look, {"action": action, "preferences": preferences}, 200)
+    return render("unsubscribe.html", look, {"action": action, "preferences": preferences}, 200)
 
 
 def preferences_page(
@@ -185,7 +185,7 @@ def preferences_page(
         "wishes": wishes,
         "is_saved": is_saved,
     }
-    return _render("preferences.html", look, view, 200)
+    return render("preferences.html", look, view, 200)
 
 
 def _called(survey: Survey, language: str) -> str:
@@ -198,7 +198,7 @@ def notice_page(
     title: str, words: str, *, status: int = 200, look: Look | None = None, onward: tuple[str, str] | None = None
 ) -> HTMLResponse:
     """A page that says one thing; `onward` is a link to what one may want next, with its words."""
-    return _render("notice.html", look or Look(), {"title": title, "words": words, "onward": onward}, status)
+    return render("notice.html", look or Look(), {"title": title, "words": words, "onward": onward}, status)
 
 
 def refusal_page(look: Look, status: int) -> HTMLResponse:
@@ -230,14 +230,22 @@ def _shown(question: SurveyQuestion, look: Look, fields: Fields) -> dict[str, An
     }
 
 
-def _render(
-    template: str, look: Look, view: dict[str, Any], status: int, script: str = "", *, connects: bool = False
+def render(
+    template: str,
+    look: Look,
+    view: dict[str, Any],
+    status: int,
+    script: str = "",
+    *,
+    connects: bool = False,
+    extra_style: str = "",
 ) -> HTMLResponse:
+    """A page with its policy: nothing but our own style and, where there is one, our own script."""
     connects = connects or bool(script)
     is_framed = bool(view.get("preview") or view.get("is_preview"))
     nonce = secrets.token_urlsafe(16)
     html = TEMPLATES.get_template(template).render(
-        look=look, say=look.say, nonce=nonce, style=STYLE, script=script, **view
+        look=look, say=look.say, nonce=nonce, style=STYLE + extra_style, script=script, **view
     )
     policy = {
         "default-src": "'none'",

@@ -116,17 +116,26 @@ def test_invite_click_alert_mart(tmp_path: Path, browser) -> None:
         alerts = page.locator("ul.mails li", has=page.locator(".kind-alert"))
         assert alerts.count() == 1
         alerts.first.locator("a").click()
-        assert "The invoice was wrong twice." in page.frame_locator("iframe").locator("body").inner_text()
+        alert = page.frame_locator("iframe")
+        assert "The invoice was wrong twice." in alert.locator("body").inner_text()
+        with page.context.expect_page() as opened:
+            alert.get_by_role("link", name="I have contacted them").click()
+        followed = opened.value
+        followed.get_by_label("What they said").fill("They want a credit note.")
+        followed.get_by_role("button", name="I have contacted them").click()
+        followed.get_by_text("Saved.").wait_for()
+        followed.get_by_label("Resolved", exact=True).check()
+        followed.get_by_role("button", name="Log the outcome").click()
+        followed.get_by_text("Closed: resolved", exact=True).first.wait_for()
+        assert "They want a credit note." in followed.locator("main").inner_text()
 
         home.run("follow-up")  # again: nothing more to do
         page.goto(f"http://127.0.0.1:{home.mailbox}/")
         assert page.locator(".kind-alert").count() == 1
         page.context.close()
 
-    waiting = json.loads(home.run("follow-up", "list", "--json"))["follow_ups"]
-    ours = [one["invitation_id"] for one in waiting if one["score"] == 2]
-    home.run("follow-up", "contacted", ours[-1], "--by", "kim")
-    home.run("follow-up", "outcome", ours[-1], "resolved", "--by", "kim")
+    every = json.loads(home.run("follow-up", "list", "--all", "--json"))["follow_ups"]
+    ours = [one["invitation_id"] for one in every if one["comment"] == "The invoice was wrong twice."]
     home.run("build")
     response = home.marts(
         "select r.score, r.category, r.comment, f.within_sla, f.status, f.outcome "

@@ -61,7 +61,12 @@ def address(settings, invite) -> Iterator[tuple[str, dict[str, str]]]:
     ada = invite("ada", valid_days=36_500)
     tokens = {
         place: sign(settings.link_secret, ada, purpose)
-        for place, purpose in (("/s/", Purpose.SURVEY), ("/u/", Purpose.UNSUBSCRIBE), ("/o/", Purpose.OPEN))
+        for place, purpose in (
+            ("/s/", Purpose.SURVEY),
+            ("/u/", Purpose.UNSUBSCRIBE),
+            ("/o/", Purpose.OPEN),
+            ("/w/", Purpose.FOLLOW_UP),
+        )
     }
     sock = socket.create_server(("127.0.0.1", 0))
     sock.listen(100)

@@ -7,6 +7,7 @@ from email import policy
 
 import pytest
 
+from closedloop.links import follow_up_link, worklist_link
 from dispatch.rendering import render_alert
 
 
@@ -27,7 +28,9 @@ def test_it_says_all_that_is_needed(alert, settings) -> None:
             "ada@customer.example",
         ):
             assert fact in part
-        assert "closedloop follow-up contacted 0123456789abcdef0123456789abcdef" in part
+        for place in ("#contacted", "#outcome"):
+            assert follow_up_link(settings, "0123456789abcdef0123456789abcdef") + place in part
+        assert worklist_link(settings, "robin.rep@closedloop.example") in part
     assert "Too <b>slow</b> & nobody called." in text
     assert "Too &lt;b&gt;slow&lt;/b&gt; &amp; nobody called." in html
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -57,3 +60,41 @@ def test_no_name_forges_a_header(alert, settings, field) -> None:
     mail = parsed(render_alert(alert, settings=settings))  # the alert goes out all the same
     assert mail["Bcc"] is None
     assert "Ada Bcc: x@evil.example" in mail["Subject"]
+
+
+def test_what_is_known_of_the_customer(alert, settings) -> None:
+    known = {
+        "account": {"tier": "Enterprise", "contract_value": 125000.0, "renewal_date": "2026-06-30", "open_cases": 2},
+        "earlier": [
+            {"survey_id": "support", "score": 9, "on": "2025-11-02", "same_contact": True},
+            {"survey_id": "support", "score": 4, "on": "2025-05-02", "same_contact": False},
+        ],
+    }
+    mail = parsed(render_alert({**alert, "payload": {**alert["payload"], **known}}, settings=settings))
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,)).get_content()
+        for fact in ("Enterprise", "125,000", "30 June 2026", "120 days after the answer", "Open cases", "2025-11-02"):
+            assert fact in part
+        assert "2025-05-02, a colleague" in part
+
+
+@pytest.mark.parametrize(
+    ("payload", "subject", "words"),
+    [
+        ({"notice": "escalation"}, "Not contacted in time: Ada Lovelace, Acme & Sons gave 3 of 10", "was promised by"),
+        ({"notice": "handed_over"}, "Handed over to you: Ada Lovelace, Acme & Sons gave 3 of 10", "due by"),
+        (
+            {"has_followup": False, "score": 10},
+            "Ada Lovelace, Acme & Sons gave 10 of 10",
+            "Nobody else has to do anything",
+        ),
+    ],
+)
+def test_each_kind_of_alert_has_its_own_words(alert, settings, payload, subject, words) -> None:
+    parts = render_alert({**alert, "payload": {**alert["payload"], **payload}}, settings=settings)
+    mail = parsed(parts)
+    assert mail["Subject"] == subject
+    for kind in ("plain", "html"):
+        assert words in mail.get_body((kind,)).get_content()
+    if not payload.get("has_followup", True):
+        assert "please call" not in parts.text and "/w/" not in parts.html and "Importance" not in mail

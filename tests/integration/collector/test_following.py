@@ -1,0 +1,183 @@
+"""The pages of those who follow up: every move by its form, nothing by a GET, and nothing twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+from hostile import MARKUP, SCRIPTS
+from sqlalchemy import func, select
+
+from closedloop.ledger import answers
+from closedloop.ledger.actions import actions_of
+from closedloop.ledger.followups import list_followups
+from closedloop.ledger.schema import events, messages
+from closedloop.links import follow_up_link, worklist_link
+from dispatch.followup import run_follow_up
+
+HOUR = dt.timedelta(hours=1)
+OWNER = "robin.rep@closedloop.example"
+TEAM = {
+    "manager_id": "U2",
+    "manager_name": "Max Manager",
+    "manager_email": "max@closedloop.example",
+}
+
+
+@pytest.fixture
+def followed(ledger, settings, invite, now):
+    """Lets a customer answer and the follow-up begin; gives the invitation's id."""
+
+    def make(name: str = "ada", score: int = 5, comment: str | None = "Nobody calls back", **payload) -> str:
+        invitation = invite(name, **(TEAM | payload))
+        with ledger.write() as conn:
+            answers.record_answer(
+                conn, invitation, score, comment=comment, channel="email", judged="human", at=now, now=now
+            )
+        run_follow_up(ledger, settings, (), now=now)
+        return invitation
+
+    return make
+
+
+def _count(ledger) -> int:
+    with ledger.read() as conn:
+        return conn.execute(select(func.count()).select_from(events)).scalar_one()
+
+
+def _post(client, link: str, do: str, **fields):
+    return client.post(link, data={"do": do, "by": "Robin Rep", **fields}, follow_redirects=False)
+
+
+def test_from_the_alert_to_the_outcome(client, clock, ledger, settings, followed):
+    invitation = followed()
+    link = follow_up_link(settings, invitation)
+    page = client.get(link)
+    assert page.status_code == 200
+    for words in ("Nobody calls back", "5 of 10", "Sample Company", "Not contacted yet", "in 24 hours", "in 2 days"):
+        assert words in page.text
+    clock.time += 2 * HOUR
+    done = _post(client, link, "contacted", note="called, was angry")
+    assert (done.status_code, done.headers["location"].partition("?")[2]) == (303, "saved")
+    page = client.get(done.headers["location"])
+    assert "Saved." in page.text and "called, was angry" in page.text and "in time" in page.text
+    for step in ("investigating", "resolving", "reported_back"):
+        assert _post(client, link, "step", step=step).status_code == 303
+    assert _post(client, link, "outcome", outcome="resolved", note="credit note").status_code == 303
+    [row] = list_followups(ledger, include_closed=True)
+    assert (row["status"], row["outcome"], row["first_contact_at"]) == ("closed", "resolved", clock.time)
+    page = client.get(link).text
+    assert "Closed: resolved" in page and "Reopen it" in page and "I have contacted them" not in page
+    assert _post(client, link, "reopen", note="broke again").status_code == 303
+    assert list_followups(ledger)[0]["status"] == "investigating"
+
+
+def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    before = _count(ledger)
+    for address in (link, f"{link}?do=contacted&by=me", worklist_link(settings, OWNER)):
+        assert client.get(address).status_code == 200
+        assert client.head(address).status_code == 200
+    assert _count(ledger) == before
+
+
+@pytest.mark.parametrize(
+    ("do", "fields", "problem"),
+    [
+        ("contacted", {"by": " "}, "so that it is known who did it"),
+        ("contacted", {"at": "yesterday"}, "time cannot be read"),
+        ("contacted", {"at": "2000-01-01T09:00"}, "before what it follows"),
+        ("contacted", {"at": "2999-01-01T09:00"}, "in the future"),
+        ("step", {"step": "resolving"}, "needs a first contact"),
+        ("step", {"step": "nonsense"}, "no such step"),
+        ("outcome", {"outcome": "resolved"}, "needs a first contact"),
+        ("outcome", {"outcome": "nonsense"}, "no such outcome"),
+        ("note", {"note": "  "}, "note is empty"),
+        ("note", {"note": "x" * 5000}, "at most"),
+        ("hand_over", {"to": "anyone@evil.test"}, "choose one of the colleagues"),
+        ("reopen", {"note": "why"}, "not closed"),
+        ("delete", {}, "no such button"),
+    ],
+)
+def test_what_is_refused_is_said_and_changes_nothing(client, ledger, settings, followed, do, fields, problem):
+    link = follow_up_link(settings, followed())
+    before = _count(ledger)
+    page = client.post(link, data={"do": do, "by": "Robin", **fields})
+    assert page.status_code == 409
+    assert problem in page.text.replace("&#39;", "'").lower() and "Nothing was saved" in page.text
+    assert _count(ledger) == before
+
+
+def test_what_was_typed_is_not_lost_when_somebody_else_was_faster(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    assert _post(client, link, "contacted").status_code == 303
+    page = client.post(link, data={"do": "contacted", "by": "Max Manager", "note": "I called too"})
+    assert page.status_code == 409 and "recorded already" in page.text
+    page = client.post(link, data={"do": "note", "by": "Max Manager", "note": "x" * 4001})
+    assert page.status_code == 409 and "x" * 4000 in page.text and 'value="Max Manager"' in page.text
+
+
+def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
+    invitation = followed()
+    link = follow_up_link(settings, invitation)
+    assert "max@closedloop.example" in client.get(link).text
+    assert _post(client, link, "hand_over", to="max@closedloop.example").status_code == 303
+    [row] = list_followups(ledger)
+    assert (row["assignee_email"], row["assignee_id"], row["assignment_rule"]) == (
+        "max@closedloop.example",
+        "U2",
+        "handed_over",
+    )
+    key = actions_of(ledger, invitation)["hand_over:1"]["message_id"]
+    with ledger.read() as conn:
+        payload = conn.scalar(select(messages.c.payload).where(messages.c.message_id == key))
+    assert '"email":"max@closedloop.example"' in payload and '"notice":"handed_over"' in payload
+    assert client.post(link, data={"do": "hand_over", "by": "x", "to": "max@closedloop.example"}).status_code == 409
+
+
+def test_the_list_of_one_colleague(client, clock, ledger, settings, followed):
+    first, second, third = followed("ada"), followed("bob", 6, comment=None), followed("cyd", 4)
+    mine = worklist_link(settings, OWNER.upper())
+    assert OWNER not in mine
+    page = client.get(mine).text
+    assert page.count("first contact due in 2 days") == 3 and "3 open" in page
+    clock.time += 72 * HOUR
+    _post(client, follow_up_link(settings, second), "contacted")
+    _post(client, follow_up_link(settings, third), "outcome", outcome="no_response")
+    page = client.get(mine).text
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert titles == ["Waiting for a first contact", "Under way", "Closed in the last 30 days"]
+    assert "first contact due 24 hours ago" in page and 'class="late"' in page
+    assert client.get(re.search(r'href="(/w/[^"]+)"', page)[1]).status_code == 200
+    clock.time += 31 * 24 * HOUR
+    assert "Closed in the last" not in client.get(mine).text
+    assert first
+
+
+def test_nobody_waits_for_somebody_who_has_none(client, settings):
+    page = client.get(worklist_link(settings, "new@closedloop.example"))
+    assert page.status_code == 200 and "Nobody waits for you" in page.text
+
+
+def test_links_open_only_what_they_are_for(client, settings, followed, invite):
+    invitation = followed()
+    token = follow_up_link(settings, invitation).rpartition("/")[2]
+    listing = worklist_link(settings, OWNER).rpartition("/")[2]
+    for path in (f"/s/{token}", f"/u/{token}", f"/w/list/{token}", f"/w/{listing}", f"/w/{token[:-1]}", "/w/x"):
+        assert client.get(path).status_code == 404
+        assert client.post(path, data={"do": "contacted", "by": "me"}).status_code in (404, 405)
+    unanswered = follow_up_link(settings, invite("eve"))
+    assert client.get(unanswered).status_code == 404
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_hostile_words_stay_words(client, settings, followed, name):
+    said = SCRIPTS[name]
+    invitation = followed(name, comment=said, contact_name=said, account_name=said, manager_name=said, owner_name=said)
+    link = follow_up_link(settings, invitation)
+    client.post(link, data={"do": "note", "by": said[:100], "note": said})
+    shown = client.get(link).text + client.get(worklist_link(settings, OWNER)).text
+    shown += client.post(link, data={"do": "outcome", "by": said, "note": said, "outcome": said}).text
+    for mark in MARKUP:
+        assert mark not in shown.lower()
