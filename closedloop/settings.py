@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     home: Path = Field(default=REPO / ".closedloop", description="folder of all state")
     surveys: Path = Field(default=REPO / "surveys", description="folder of survey programmes (YAML)")
     mapping: Path = Field(default=REPO / "mappings" / "salesforce.yml", description="field mapping of the CRM export")
+    crm_sink: Literal["files", "none"] = Field(
+        default="files", description="where actions for the CRM go: files in `outbox/` of the home, or nowhere"
+    )
+    write_back: Path = Field(
+        default=REPO / "mappings" / "write_back" / "salesforce.yml", description="field mapping of what the CRM is told"
+    )
     engine: Literal["embedded", "shared"] = Field(
         default="embedded",
         description="embedded: SQLite; shared: ledger, catalogue and Dagster storage on PostgreSQL (CLOSEDLOOP_LEDGER_URL)",
@@ -125,7 +131,7 @@ class Settings(BaseSettings):
     clock_offset_seconds: float = Field(default=0, description="plays the platform on another day (demo only)")
     silence_hours: int = Field(default=72, ge=1, description="mail the operator when nothing was sent or answered")
 
-    @field_validator("home", "surveys", "mapping")
+    @field_validator("home", "surveys", "mapping", "write_back")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()  # parts of the platform run in other working folders

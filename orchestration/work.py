@@ -21,6 +21,7 @@ from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
 from closedloop.ledger.reminders import plan_reminders
 from closedloop.ledger.showing import close_expired
+from closedloop.locks import only_one
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
@@ -29,6 +30,7 @@ from orchestration.seal import seal_publication
 
 if TYPE_CHECKING:
     from closedloop.ledger.reconcile import Reconciled
+    from dispatch.crm import Sink, WriteBackReport
     from dispatch.personal_links import Exported
     from dispatch.sender import SendReport
     from ingestion.sources.bounces import BounceReport
@@ -308,6 +310,31 @@ def follow_up(settings: Settings, *, clock: Clock) -> FollowedUp:
         mails = advance_sequences(ledger, surveys, now=now, knowledge=knowledge)
     dispatch(settings, clock=clock)
     return FollowedUp(**vars(report), **called, sequence_mails=mails)
+
+
+def write_back(
+    settings: Settings, *, clock: Clock, progress: Callable[[WriteBackReport], None] | None = None
+) -> WriteBackReport:
+    """Tell the CRM what the workflows planned for it. Raises BadInput for a mapping that is wrong, or without a sink."""
+    from dispatch.crm import load_write_back
+    from dispatch.crm import write_back as write
+
+    sink, mapping = crm_sink(settings), load_write_back(settings.write_back)
+    settings.ensure_home()
+    alone = only_one(settings.home / "write-back.lock", busy="another write-back is at work on this home")
+    with alone, Ledger.open(settings) as ledger:
+        return write(ledger, sink, mapping, clock=clock, progress=progress)
+
+
+def crm_sink(settings: Settings) -> Sink:
+    """The sink that the settings name. Raises BadInput when there is none."""
+    from dispatch.crm.files import FileSink
+
+    if settings.crm_sink == "none":
+        raise BadInput(
+            "actions for the CRM go nowhere", field="CLOSEDLOOP_CRM_SINK", remedy="set it to files, or to your CRM"
+        )
+    return FileSink(settings.home / "outbox")
 
 
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:

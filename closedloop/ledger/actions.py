@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
 
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.rows import Row, add_events, add_messages, event, to_json
@@ -23,6 +23,7 @@ MAIL, CRM, CHAT, SEQUENCE = "mail", "crm", "chat", "sequence"
 """The ways in which actions are done: by the sender, the CRM's sink, a chat's webhook; a sequence plans mails by and by."""
 PLANNED, ATTEMPTED, DONE, FAILED, SKIPPED = "planned", "attempted", "done", "failed", "skipped"
 STATES = (PLANNED, ATTEMPTED, DONE, FAILED, SKIPPED)
+OPT_OUT = "opt_out"
 RECORD = "record"
 """The answer itself in the CRM; a changed answer is written again, all other actions happen once."""
 ATTEMPT_LEASE = dt.timedelta(minutes=10)
@@ -138,6 +139,14 @@ def _why(one: Action) -> dict[str, str]:
     return {"reason": one.skipped} if one.skipped else {}
 
 
+def plan_opt_out(conn: Connection, about: Row, *, now: dt.datetime) -> None:
+    """Let the CRM know that a person opted out, or in again: what is written is how it stands then. `about` has an
+    invitation's ids."""
+    mine = (actions.c.invitation_id == about["invitation_id"]) & actions.c.action.like(f"{OPT_OUT}:%")
+    number = conn.execute(select(func.count()).select_from(actions).where(mine)).scalar_one() + 1
+    plan_actions(conn, about, [Action(f"{OPT_OUT}:{number}", CRM)], now=now)
+
+
 def due_actions(
     ledger: Ledger, ways: Sequence[str], *, now: dt.datetime, limit: int = 500, after: Key = ("", "")
 ) -> list[dict[str, Any]]:
@@ -148,24 +157,33 @@ def due_actions(
 
 
 def begin(
-    ledger: Ledger, ways: Sequence[str], *, now: dt.datetime, limit: int = 200, after: Key = ("", "")
-) -> list[dict[str, Any]]:
-    """Mark up to `limit` waiting actions as attempted, on disk, and give them, by key, `payload` parsed.
+    ledger: Ledger, ways: Sequence[str], *, now: dt.datetime, limit: int = 200
+) -> tuple[int, list[dict[str, Any]]]:
+    """Mark up to `limit` waiting actions as attempted, on disk, and give them with the number of their batch, `payload` parsed.
 
-    What was attempted and never ended (its process died) is given again once its lease has run out: whoever does it must be
-    able to do it twice without harm, by an id of the action's own.
+    A batch that was attempted and never ended (its process died) is given again as a whole, under its number, once its lease
+    has run out: whoever does it must be able to do it twice without harm, by an id of the action's own.
     """
     with ledger.write() as conn:
         serialise(conn, "actions")
-        found = select(actions).where(_waits(ways, now), _beyond(after)).order_by(*_KEY).limit(limit)
-        rows = conn.execute(found.with_for_update()).mappings().all()
-        for row in rows:
-            conn.execute(
-                update(actions)
-                .where(_is((row["invitation_id"], row["action"])))
-                .values(state=ATTEMPTED, attempts=row["attempts"] + 1, due_at=now + ATTEMPT_LEASE)
-            )
-    return [{**_parsed(row), "attempts": row["attempts"] + 1} for row in rows]
+        dead = select(func.min(actions.c.batch)).where(_waits(ways, now), actions.c.state == ATTEMPTED)
+        batch = conn.execute(dead).scalar()
+        which = _waits(ways, now) & (actions.c.state == PLANNED)
+        if batch is not None:
+            which = _waits(ways, now) & (actions.c.state == ATTEMPTED) & (actions.c.batch == batch)
+        found = select(actions).where(which).order_by(*_KEY)
+        rows = conn.execute((found if batch is not None else found.limit(limit)).with_for_update()).mappings().all()
+        if not rows:
+            return 0, []
+        if batch is None:
+            batch = (conn.execute(select(func.max(actions.c.batch))).scalar() or 0) + 1
+        marks = {"state": ATTEMPTED, "due_at": now + ATTEMPT_LEASE, "batch": batch}
+        mine = update(actions).where(actions.c.invitation_id == bindparam("of"), actions.c.action == bindparam("named"))
+        conn.execute(
+            mine.values(**marks, attempts=actions.c.attempts + 1),
+            [{"of": row["invitation_id"], "named": row["action"]} for row in rows],
+        )
+    return batch, [{**_parsed(row), "attempts": row["attempts"] + 1} for row in rows]
 
 
 def finish(ledger: Ledger, results: Iterable[Result], *, now: dt.datetime) -> dict[str, int]:
@@ -207,6 +225,14 @@ def actions_of(ledger: Ledger, invitation_id: str) -> dict[str, dict[str, Any]]:
     """The actions of an invitation by name, in the order in which they were planned, `payload` parsed."""
     with ledger.read() as conn:
         return read_actions(conn, invitation_id)
+
+
+def actions_in(ledger: Ledger, state: str, *, limit: int) -> list[dict[str, Any]]:
+    """Actions in one state, the newest first, without their payload."""
+    columns = [column for column in actions.c if column.name != "payload"]
+    found = select(*columns).where(actions.c.state == state).order_by(actions.c.planned_at.desc(), *_KEY).limit(limit)
+    with ledger.read() as conn:
+        return [dict(row) for row in conn.execute(found).mappings()]
 
 
 def read_actions(conn: Connection, invitation_id: str) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from closedloop.errors import BadInput
+from closedloop.ledger.actions import plan_opt_out
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.messages import visible
 from closedloop.ledger.rows import add_events, event, to_json
@@ -183,6 +184,7 @@ def unsubscribe(conn: Connection, invitation_id: str, *, at: dt.datetime, now: d
     if reason == "unsubscribed" or (reason and conn.execute(said.limit(1)).first()):
         return False
     add_events(conn, [event("unsubscribed", about, at=at, now=now, message_kind="invitation")])
+    plan_opt_out(conn, about, now=now)
     keys = [about["person_key"]] if about["person_key"] else []
     return bool(suppress(conn, keys, "unsubscribed", now=now))
 

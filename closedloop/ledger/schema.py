@@ -263,6 +263,8 @@ actions = Table(
     Column("batch", Integer),  # of the files it was written to
     Index("ix_actions_waiting", "state", "way", "due_at"),
     Index("ix_actions_message", "message_id"),
+    Index("ix_actions_contact", "contact_id", "action"),
+    Index("ix_actions_account", "account_id", "action"),
 )
 
 # How many follow-ups each member of a team was given in turn.

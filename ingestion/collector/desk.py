@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from closedloop.ledger import answers as ledger_answers
 from closedloop.ledger import showing
+from closedloop.ledger.actions import plan_opt_out
 from closedloop.ledger.answers import CHANGE_OF_MIND, Answer, Invitation
 from closedloop.ledger.wishes import Wishes, subscribe_again, wish, wishes_of
 from closedloop.programme import Survey, stored_survey
@@ -148,7 +149,8 @@ def choose(
         if not chosen.any:
             ledger_answers.unsubscribe(conn, invitation_id, at=at, now=now())
         else:
-            subscribe_again(conn, person, at=at, now=now())
+            if subscribe_again(conn, person, at=at, now=now()):
+                plan_opt_out(conn, vars(found[0]), now=now())
             days = chosen.at_most_every_days
             wish(conn, person, surveys=surveys, wanted=chosen.wanted, at_most_every_days=days, at=at, now=now())
         return found[0], wishes_of(conn, person), True

@@ -6,12 +6,16 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import Connection
 
 from closedloop.programme.steps import OUTCOMES, STEPS
 from orchestration.cli.front import Context, Time, as_json, cli, lines, show
+
+if TYPE_CHECKING:
+    from dispatch.crm import WriteBackReport
 
 by = click.option("--by", required=True, help="Who did it.")
 at = click.option("--at", type=Time(), help="When. Default: now.")
@@ -171,6 +175,27 @@ def actions_books(context: Context, as_json: bool) -> None:
     show({"actions": books}, as_json, "\n".join(table))
 
 
+@actions.command("list")
+@click.option(
+    "--state", type=click.Choice(("planned", "attempted", "failed", "skipped")), default="failed", show_default=True
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@as_json
+@click.pass_obj
+def actions_list(context: Context, state: str, limit: int, as_json: bool) -> None:
+    """Actions in one state, with the reason."""
+    from closedloop.ledger import Ledger
+    from closedloop.ledger.actions import actions_in
+
+    with Ledger.open(context.settings) as ledger:
+        rows = actions_in(ledger, state, limit=limit)
+    table = [f"{'invitation':<34}{'action':<32}{'tries':>6}  reason"]
+    table += [
+        f"{row['invitation_id']:<34}{row['action']:<32}{row['attempts']:>6}  {row['reason'] or ''}" for row in rows
+    ]
+    show({"actions": rows}, as_json, "\n".join(table) if rows else f"no {state} actions")
+
+
 @actions.command("retry")
 @click.option("--action", help="Only this one, such as detractor.task.")
 @click.pass_obj
@@ -182,6 +207,21 @@ def actions_retry(context: Context, action: str | None) -> None:
     with Ledger.open(context.settings) as ledger:
         count = retry_failed(ledger, now=context.clock.now(), action=action)
     click.echo(f"{count:,} planned again")
+
+
+@cli.command("write-back")
+@as_json
+@click.pass_obj
+def write_back(context: Context, as_json: bool) -> None:
+    """Tell the CRM what the workflows planned for it: answers, tasks, cases, timeline, health, opt-outs."""
+    from orchestration import work
+
+    def progress(report: WriteBackReport) -> None:
+        if not as_json:
+            click.echo(f"{report.done:,} done, {report.later:,} later, {report.failed:,} failed", err=True)
+
+    report = work.write_back(context.settings, clock=context.clock, progress=progress)
+    show(dataclasses.asdict(report), as_json, lines(dataclasses.asdict(report)))
 
 
 @cli.group()

@@ -36,6 +36,7 @@ SEALED = AssetKey("sealed_decisions")
 MESSAGES = AssetKey(["dispatch", "survey_messages"])
 ANSWERS = AssetKey(["respondents", "answers"])
 FOLLOW_UPS = AssetKey(["follow_up", "detractor_followups"])
+WRITTEN_BACK = AssetKey(["follow_up", "crm_records"])
 
 
 def source_specs() -> list[AssetSpec]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 
 from closedloop.ledger import Ledger
-from closedloop.ledger.actions import SEQUENCE, due_actions
+from closedloop.ledger.actions import CRM, SEQUENCE, due_actions
 from closedloop.ledger.delivery import BY_SENDER
 from closedloop.ledger.followups import COURSE, unworked
 from closedloop.ledger.messages import visible
@@ -111,6 +111,13 @@ def sequences_to_move_on(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
     parts = [
         (row["invitation_id"], row["action"], f"{row['due_at']}") for row in due_actions(ledger, [SEQUENCE], now=now)
     ]
+    return Waiting(len(parts), name_of(parts)) if parts else None
+
+
+def actions_for_the_crm(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
+    """Actions that wait to be written to the CRM."""
+    rows = due_actions(ledger, [CRM], now=now)
+    parts = [(row["invitation_id"], row["action"], row["version"], row["attempts"]) for row in rows]
     return Waiting(len(parts), name_of(parts)) if parts else None
 
 

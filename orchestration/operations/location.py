@@ -18,6 +18,7 @@ def definitions(platform: Platform | None = None) -> Definitions:
             outreach.survey_messages,
             outreach.answers,
             outreach.detractor_followups,
+            outreach.crm_records,
         ],
         jobs=[
             define_asset_job(
@@ -28,7 +29,12 @@ def definitions(platform: Platform | None = None) -> Definitions:
             define_asset_job(
                 "follow_up_job",
                 AssetSelection.assets(names.FOLLOW_UPS),
-                description="Alert the owners of unhappy customers, start the clocks, warn before they run out.",
+                description="Set the workflows of new answers in motion, start the clocks, warn before they run out.",
+            ),
+            define_asset_job(
+                "write_back_job",
+                AssetSelection.assets(names.WRITTEN_BACK),
+                description="Tell the CRM what the workflows planned for it.",
             ),
             define_asset_job(
                 "import_responses_job",

@@ -80,6 +80,29 @@ def detractor_followups(context: AssetExecutionContext, platform: ResourceParam[
     return MaterializeResult(metadata={**counts(report), "seconds": round(time.monotonic() - began, 2)})
 
 
+@asset(
+    key=names.WRITTEN_BACK,
+    deps=[names.FOLLOW_UPS],
+    group_name=names.OUTREACH,
+    owners=[names.CUSTOMER_TEAM],
+    kinds={"python"},
+    retry_policy=RETRIES,
+    description="What workflows planned for the CRM: answers, tasks, cases, timeline entries, the newest score and health of "
+    "contacts and accounts, opt-outs. Each record has a key of its own, so written twice it is still one.",
+)
+def crm_records(context: AssetExecutionContext, platform: ResourceParam[Platform]) -> MaterializeResult:
+    from orchestration import work
+
+    began = time.monotonic()
+    with failures_told_apart():
+        report = work.write_back(platform.settings, clock=platform.clock)
+    for reason, count in report.reasons.items():
+        context.log.warning(f"{count:,} actions: {reason}")
+    if report.stopped:
+        context.log.warning(f"stopped: {report.stopped}")
+    return MaterializeResult(metadata={**counts(report), "seconds": round(time.monotonic() - began, 2)})
+
+
 class ResponseFile(Config):
     """The file to read."""
 

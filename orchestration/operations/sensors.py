@@ -28,6 +28,7 @@ from closedloop.programme import load_surveys
 from orchestration.common.platform import Platform
 from orchestration.common.sensing import WORK_TAG, check_failed, request_run
 from orchestration.common.waiting import (
+    actions_for_the_crm,
     answers_to_follow_up,
     clocks_that_ran_out,
     messages_to_send,
@@ -40,6 +41,7 @@ from orchestration.knowledge import confirmed_among
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
+WRITE_BACK = "write_back_job"
 TIDY, BOUNCES = "tidy_lake_job", "ingest_bounces_job"
 
 
@@ -86,6 +88,22 @@ def clocks_of_follow_ups(
         waiting = clocks_that_ran_out(ledger, load_surveys(platform.settings.surveys), now=platform.now())
         waiting = waiting or sequences_to_move_on(ledger, now=platform.now())
     return request_run(context.instance, FOLLOW_UP, waiting, nothing="no SLA is about to break", real_now=Clock().now())
+
+
+@sensor(
+    job_name=WRITE_BACK,
+    minimum_interval_seconds=15,
+    default_status=RUNNING,
+    description="What workflows planned for the CRM, and what is to be tried again.",
+)
+def actions_wait_for_the_crm(
+    context: SensorEvaluationContext, platform: ResourceParam[Platform]
+) -> RunRequest | SkipReason:
+    if platform.settings.crm_sink == "none":
+        return SkipReason("CLOSEDLOOP_CRM_SINK is none")
+    with Ledger.open(platform.settings) as ledger:
+        waiting = actions_for_the_crm(ledger, now=platform.now())
+    return request_run(context.instance, WRITE_BACK, waiting, nothing="nothing for the CRM", real_now=Clock().now())
 
 
 @sensor(
@@ -238,5 +256,5 @@ def bounces(context: ScheduleEvaluationContext, platform: ResourceParam[Platform
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
 
 
-SENSORS = [due_messages, new_answers, clocks_of_follow_ups, silence, run_failed]
+SENSORS = [due_messages, new_answers, clocks_of_follow_ups, actions_wait_for_the_crm, silence, run_failed]
 SCHEDULES = [hourly_dispatch, hourly_follow_up, bounces, nightly_upkeep]

@@ -54,6 +54,8 @@ def upgrade() -> None:
     op.execute("UPDATE actions SET action = 'detractor.' || action WHERE action IN ('alert', 'task')")
     op.create_index("ix_actions_waiting", "actions", ["state", "way", "due_at"])
     op.create_index("ix_actions_message", "actions", ["message_id"])
+    op.create_index("ix_actions_contact", "actions", ["contact_id", "action"])
+    op.create_index("ix_actions_account", "actions", ["account_id", "action"])
 
     op.create_table(
         "turns",
