@@ -34,12 +34,19 @@ class Settings(BaseSettings):
     home: Path = Field(default=REPO / ".closedloop", description="folder of all state")
     surveys: Path = Field(default=REPO / "surveys", description="folder of survey programmes (YAML)")
     mapping: Path = Field(default=REPO / "mappings" / "salesforce.yml", description="field mapping of the CRM export")
-    crm_sink: Literal["files", "none"] = Field(
-        default="files", description="where actions for the CRM go: files in `outbox/` of the home, or nowhere"
+    crm_sink: Literal["files", "salesforce", "none"] = Field(
+        default="files",
+        description="where actions for the CRM go: files in `outbox/` of the home, Salesforce, or nowhere",
     )
     write_back: Path = Field(
         default=REPO / "mappings" / "write_back" / "salesforce.yml", description="field mapping of what the CRM is told"
     )
+    salesforce_url: str = Field(default="", description="My Domain, https://company.my.salesforce.com; empty: none")
+    salesforce_client_id: str = Field(default="", description="consumer key of the connected app")
+    salesforce_client_secret: str = Field(default="", description="its secret, for the client credentials flow")
+    salesforce_username: str = Field(default="", description="the user of the JWT bearer flow")
+    salesforce_private_key_file: Path | None = Field(default=None, description="its private key (PEM, RSA)")
+    salesforce_api_version: str = Field(default="62.0", pattern=r"^[0-9]{2,3}\.0$", description="of Salesforce's API")
     engine: Literal["embedded", "shared"] = Field(
         default="embedded",
         description="embedded: SQLite; shared: ledger, catalogue and Dagster storage on PostgreSQL (CLOSEDLOOP_LEDGER_URL)",
@@ -143,6 +150,15 @@ class Settings(BaseSettings):
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or not _port_is_number(parts):
             raise ValueError("must look like smtp://user:password@host:port")
         return value
+
+    @field_validator("salesforce_url")
+    @classmethod
+    def _salesforce(cls, value: str) -> str:
+        parts = urlsplit(value)
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"})
+        if value and not (is_safe and parts.hostname and _port_is_number(parts)):
+            raise ValueError("must look like https://company.my.salesforce.com")
+        return value.rstrip("/")
 
     @field_validator("sms_url")
     @classmethod

@@ -319,21 +319,26 @@ def write_back(
     from dispatch.crm import load_write_back
     from dispatch.crm import write_back as write
 
-    sink, mapping = crm_sink(settings), load_write_back(settings.write_back)
+    sink, mapping = crm_sink(settings, now=clock.now()), load_write_back(settings.write_back)
     settings.ensure_home()
     alone = only_one(settings.home / "write-back.lock", busy="another write-back is at work on this home")
     with alone, Ledger.open(settings) as ledger:
         return write(ledger, sink, mapping, clock=clock, progress=progress)
 
 
-def crm_sink(settings: Settings) -> Sink:
-    """The sink that the settings name. Raises BadInput when there is none."""
+def crm_sink(settings: Settings, *, now: dt.datetime) -> Sink:
+    """The sink that the settings name. Raises BadInput when there is none, or Salesforce refuses the login."""
     from dispatch.crm.files import FileSink
 
     if settings.crm_sink == "none":
         raise BadInput(
             "actions for the CRM go nowhere", field="CLOSEDLOOP_CRM_SINK", remedy="set it to files, or to your CRM"
         )
+    if settings.crm_sink == "salesforce":
+        from closedloop.salesforce import connect
+        from dispatch.crm.salesforce import SalesforceSink
+
+        return SalesforceSink(connect(settings), now=now)
     return FileSink(settings.home / "outbox")
 
 

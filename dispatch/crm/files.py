@@ -58,9 +58,14 @@ def _write(path: Path, records: Sequence[Record]) -> None:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([records[0].key, *fields])
         for record in records:
-            writer.writerow([cell(text) for text in (record.key_value, *record.fields.values())])
+            writer.writerow([cell(_text(value)) for value in (record.key_value, *record.fields.values())])
         file.flush()
         os.fsync(file.fileno())
+
+
+def _text(value: object) -> str:
+    """As a data loader reads it."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def _sync(path: Path) -> None:

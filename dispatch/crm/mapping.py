@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -70,13 +70,13 @@ class OutField(_Part):
             raise ValueError("give either `from`, a value of ours, or `value`, which is always the same")
         return self
 
-    def of(self, values: Mapping[str, str]) -> str:
-        """The text for the CRM."""
+    def of(self, values: Mapping[str, Any]) -> Any:
+        """The value for the CRM; '' where there is none."""
         if self.value is not None:
             return self.value
-        text = values.get(self.source or "", "")
-        text = self.values.get(text, text)
-        return text[: self.longest] if self.longest else text
+        found = values.get(self.source or "")
+        found = "" if found is None else self.values.get(str(found), found)
+        return found[: self.longest] if self.longest and isinstance(found, str) else found
 
 
 class OutRecord(_Part):

@@ -68,21 +68,13 @@ def _mapped(mapping: WriteBack, kind: str, values: Mapping[str, Any]) -> Iterato
     key_value = values.get(_KEY.get(kind, "id"))
     if part is None or not key_value:
         return
-    yield _record(kind, part, str(key_value), {name: _text(value) for name, value in values.items()})
+    yield _record(kind, part, str(key_value), values)
 
 
-def _record(kind: str, part: OutRecord, key_value: str, values: Mapping[str, str]) -> Record:
+def _record(kind: str, part: OutRecord, key_value: str, values: Mapping[str, Any]) -> Record:
     return Record(
         kind, part.object, part.key, key_value, {name: field.of(values) for name, field in part.fields.items()}
     )
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _day(time: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Record:
     object: str
     key: str
     key_value: str
-    fields: Mapping[str, str] = field(repr=False)
+    fields: Mapping[str, Any] = field(repr=False)
+    """Texts, numbers, true or false; None or '' is empty."""
 
 
 @dataclass(frozen=True)
