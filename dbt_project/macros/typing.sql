@@ -38,3 +38,6 @@
 
 {# A date moved by days. #}
 {% macro date_plus(date, days) %}cast({{ add_days('cast(' ~ date ~ ' as timestamp)', days) }} as date){% endmacro %}
+
+{# Rows of a group for which a condition is true. #}
+{% macro count_where(condition) %}cast(sum(case when {{ condition }} then 1 else 0 end) as bigint){% endmacro %}

@@ -21,8 +21,8 @@ MART_COLUMNS: dict[str, str] = {
     "is_imported attributes tier region industry plan segment hours_to_response",
     "fct_response_candidates": "response_id invitation_id survey_id contact_id score judged reason submitted_at",
     "fct_followups": "response_id survey_id contact_id account_id owner_id_at_response score opened_at assignee_id "
-    "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla status outcome "
-    "closed_at",
+    "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla "
+    "acknowledged_in_time step status resolution reopened outcome closed_at",
     "fct_eligibility_decisions": "candidate_id contact_id survey_id trigger_event trigger_record_id due_at decision "
     "deciding_rule all_failed_rules facts decided_as_of",
     "survey_queue": "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at "
@@ -244,6 +244,15 @@ def _followups() -> tuple[Check, ...]:
             """
             select 1 from this where status <> 'not_tracked' and first_contact_at is not null
                and within_sla is distinct from (first_contact_at <= due_at)
+            """,
+        ),
+        rule(
+            "resolution_matches_outcome",
+            "Resolved is exactly: closed with the outcome resolved or partially resolved.",
+            """
+            select 1 from this where status <> 'not_tracked'
+               and (resolution = 'resolved') is distinct from
+                   (status = 'closed' and coalesce(outcome, '') in ('resolved', 'partially_resolved'))
             """,
         ),
     )

@@ -55,7 +55,7 @@ PROMISED = {
         deciding_rule all_failed_rules decided_as_of""",
     "survey_withdrawals": "invitation_id contact_id survey_id deciding_rule all_failed_rules",
     "fct_followups": """response_id assignee_id assignment_rule acknowledge_due_at due_at first_contact_at
-        hours_to_first_contact sla_hours within_sla status outcome closed_at""",
+        hours_to_first_contact sla_hours within_sla step status resolution reopened outcome closed_at""",
 }
 NAMES = {
     "staging": re.compile(r"^(stg_(crm|ledger|definitions|responses|quarantine|arrivals|replay)__\w+|build_context)$"),

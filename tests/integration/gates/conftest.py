@@ -67,7 +67,7 @@ class Workshop:
 def _type_of(column: str) -> str:
     if column.endswith("_at") or column in ("period_start", "as_of", "decided_as_of", "quarantined_at"):
         return "timestamp"
-    if column in ("within_sla", "is_reportable", "is_imported"):
+    if column in ("within_sla", "acknowledged_in_time", "is_reportable", "is_imported"):
         return "boolean"
     if column == "score" or column in NUMBERS:
         return "bigint"

@@ -323,6 +323,7 @@ PUBLISHED = [
         "fct_eligibility_decisions.as_sealed": "delete from marts.fct_eligibility_decisions",
         "survey_withdrawals.of_what_may_yet_go_out": "insert into marts.survey_withdrawals (invitation_id, delivery_state) values ('K0', 'rejected')",
         "rpt_survey_funnel.rates_are_shares": "insert into marts.rpt_survey_funnel (response_rate) values (1.2)",
+        "fct_followups.resolution_matches_outcome": "insert into marts.fct_followups (response_id, status, outcome, resolution) values ('R1', 'closed', 'no_response', 'resolved')",
         "rpt_closed_loop.statuses_add_up": "insert into marts.rpt_closed_loop (open, in_progress, closed, to_follow_up) values (1, 0, 0, 2)",
     },
     {
