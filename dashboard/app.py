@@ -299,12 +299,12 @@ def follow_up(publication: Publication, period: Period) -> None:
         st.markdown("**Next to call**")
         st.html(
             words.table(
-                ("Score", "Contact", "Account", "Contract", "Health", "Assigned to", "Due (UTC)"),
+                ("Score", "Contact", "Account", "Assigned to", "Due (UTC)", "Contract", "Health"),
                 [
-                    ("", (row["score"], row["contact"] or "–", row["account"] or "–", words.money(row["contract_value"]), "–" if row["health"] is None else f"{row['health']:.0f}", row["assignee"] or "nobody yet", words.moment(row["due_at"]) if row["due_at"] else "–"))
+                    ("", (row["score"], row["contact"] or "–", row["account"] or "–", row["assignee"] or "nobody yet", words.moment(row["due_at"]) if row["due_at"] else "–", words.money(row["contract_value"]), "–" if row["health"] is None else f"{row['health']:.0f}"))
                     for row in waiting
                 ],
-                numbers=(3, 4),
+                numbers=(5, 6),
             )
         )  # fmt: skip
 
