@@ -27,6 +27,15 @@ from dashboard.queries import (
 
 SETTINGS = load_settings()
 MARTS = SETTINGS.marts_file
+BANDS = ("detractor", "passive", "promoter")
+LOOP_SEGMENTS = ("team", "owner", "tier")
+PATH_ROWS = (
+    ("all", None),
+    ("within_sla", "– contacted within the SLA"),
+    ("not_within_sla", "– not contacted in time"),
+)
+FEW = 30
+"""So few pairs of answers say little."""
 TARGETS = {"opened": (40, 60), "clicked": (20, 35), "completed": (15, 30), "follow-up": (60, 80)}
 
 
@@ -77,6 +86,7 @@ def page(publication: Publication) -> None:
         goals(publication, scope)
     segments(publication, scope)
     follow_up(publication, scope.period)
+    score_paths(publication, scope)
     recent(publication, scope)
     footer(publication)
 
@@ -262,38 +272,102 @@ def follow_up(publication: Publication, period: Period) -> None:
     if loop is None:
         say("No detractor needs a follow-up in this period.")
         return
-    share = loop["share_within_sla"]
+    say(
+        f"{words.counted(loop['to_follow_up'], 'answer', 'answers')} to follow up, of all surveys, by the date of the answer."
+    )
+    st.html(words.statuses(loop))
+    mean = words.hours(loop["mean_hours_to_first_contact"])
+    again = words.counted(loop["detractors_answered_again"], "detractor", "detractors")
     st.html(
         words.fact_cards(
             (
-                ("To follow up", f"{loop['to_follow_up']:,}", "answers of detractors, all surveys"),
-                ("Contacted within the SLA", words.percent(share, 1), "of those contacted or past their time"),
+                ("Contacted within the SLA", words.percent(loop["share_within_sla"], 1), "of those contacted or past their time"),
+                ("Acknowledged in time", words.percent(loop["share_acknowledged_in_time"], 1), "first contact by the time to acknowledge"),
                 ("No contact in time", f"{loop['overdue']:,}", "past their time without a first contact"),
-                ("Time to first contact", words.hours(loop["median_hours_to_first_contact"]), f"median; mean {words.hours(loop['mean_hours_to_first_contact'])}"),
-                ("Status", f"{loop['open']:,} / {loop['in_progress']:,} / {loop['closed']:,}", "open / in progress / closed"),
+                ("Time to first contact", words.hours(loop["median_hours_to_first_contact"]), f"median; mean {mean}"),
                 ("Detractor again", words.percent(loop["repeat_detractor_rate"], 1), f"{loop['repeat_detractors']:,} had been one the time before"),
+                ("Converted", words.percent(loop["conversion_rate"], 1), f"of {again} who answered again; {loop['converted_to_promoter']:,} now promoters"),
+                ("Money at risk", words.money(loop["money_at_risk"]), f"yearly contracts of {words.counted(loop['accounts_at_risk'], 'account', 'accounts')} whose latest answer is an unresolved detractor’s"),
+                ("Money kept", words.money(loop["money_kept"]), f"yearly contracts of {words.counted(loop['accounts_kept'], 'account', 'accounts')} with a converted detractor"),
+                ("Reopened", f"{loop['reopened']:,}", "taken up again after they were closed"),
             )
         )
     )  # fmt: skip
+    who_follows_up(publication, period)
     waiting = publication.waiting()
     if waiting:
         st.markdown("**Next to call**")
         st.html(
             words.table(
-                ("Score", "Contact", "Account", "Assigned to", "Due (UTC)"),
+                ("Score", "Contact", "Account", "Assigned to", "Due (UTC)", "Contract", "Health"),
                 [
-                    ("", (row["score"], row["contact"] or "–", row["account"] or "–", row["assignee"] or "nobody yet", words.moment(row["due_at"])))
+                    ("", (row["score"], row["contact"] or "–", row["account"] or "–", row["assignee"] or "nobody yet", words.moment(row["due_at"]) if row["due_at"] else "–", words.money(row["contract_value"]), "–" if row["health"] is None else f"{row['health']:.0f}"))
                     for row in waiting
                 ],
+                numbers=(5, 6),
             )
         )  # fmt: skip
+
+
+def who_follows_up(publication: Publication, period: Period) -> None:
+    """The same by owner, team or tier, where there is more than one of them."""
+    segment = st.segmented_control("Follow-up by", LOOP_SEGMENTS, default="team", format_func=words.readable) or "team"
+    rows = publication.closed_loop_by(period, segment)
+    if not rows:
+        say("Nothing to compare.")
+        return
+    st.html(
+        words.table(
+            (words.readable(segment), "To follow up", "Within SLA", "Resolved", "In progress", "Unresolved", "Median time", "Converted", "At risk"),
+            [
+                (
+                    "",
+                    (
+                        row["label"], f"{row['to_follow_up']:,}", words.percent(row["share_within_sla"], 1), f"{row['resolved']:,}",
+                        f"{row['in_progress']:,}", f"{row['unresolved']:,}", words.hours(row["median_hours_to_first_contact"]),
+                        words.percent(row["conversion_rate"], 1), words.money(row["money_at_risk"]),
+                    ),
+                )
+                for row in rows
+            ],
+            numbers=range(1, 9),
+        )
+    )  # fmt: skip
+
+
+def score_paths(publication: Publication, scope: Scope) -> None:
+    """Where those went who answered again, and whether closing the loop goes along with it."""
+    st.markdown("##### From one answer to the next")
+    found = {
+        (row["from_category"], row["follow_up"]): row
+        for row in publication.score_paths(scope.survey_type, scope.period)
+    }
+    lines = []
+    for band in BANDS:
+        for follow_up, name in PATH_ROWS[: 3 if band == "detractor" else 1]:
+            row = found.get((band, follow_up))
+            if row is not None:
+                label = name or f"{words.SIGNS[band]} {words.PLURALS[band]}"
+                shares = [words.percent(row[f"to_{to}"], row["changes"]) for to in BANDS]
+                few = "cl-few" if row["changes"] < FEW else ""
+                lines.append((few, (label, *shares, words.change(row["mean_change"]), f"{int(row['changes']):,}")))
+    if not lines:
+        say(f"Nobody has answered a {scope.survey_type} survey in this period who had answered one before.")
+        return
+    then = (f"then {words.SIGNS[to]} {to}" for to in BANDS)
+    st.html(words.table(("Before", *then, "Mean change", "Pairs"), lines, numbers=range(1, 6)))
+    say(
+        f"Each pair is an answer and the same contact’s next one to any {scope.survey_type} survey, by the date of the later one, all segments together. "
+        "Those who were contacted in time may differ in more than the call: this is an association, not a cause."
+        + (f" Grey: under {FEW} pairs." if any(kind for kind, _ in lines) else "")
+    )
 
 
 def recent(publication: Publication, scope: Scope) -> None:
     st.subheader("Recent answers", anchor=False)
     only = st.segmented_control(
         "Show",
-        ["detractor", "passive", "promoter"],
+        BANDS,
         format_func=lambda band: f"{words.SIGNS[band]} {words.PLURALS[band]}",
     )
     rows = publication.recent(scope, category=only)

@@ -281,11 +281,39 @@ class Publication:
         rows = self._rows(f"select * from marts.rpt_closed_loop where segment = 'all' and {_PERIOD}", **_period(period))
         return rows[0] if rows else None
 
+    def closed_loop_by(self, period: Period, segment: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The same for each owner, team or tier of that time, with its `label`; who has most to follow up first."""
+        return self._rows(
+            f"""
+            select loop.*, {_name_of("segment_value", segment)} as label
+            from marts.rpt_closed_loop as loop left join marts.dim_users on user_id = segment_value
+            where segment = $segment and {_PERIOD} order by to_follow_up desc, label limit {int(limit)}
+            """,
+            segment=segment,
+            **_period(period),
+        )
+
+    def score_paths(self, survey_type: str, period: Period) -> list[dict[str, Any]]:
+        """Where contacts went who answered again in the period, by `from_category` and `follow_up`: counts `to_detractor`,
+        `to_passive`, `to_promoter`, all `changes`, and the `mean_change` of their scores."""
+        return self._rows(
+            f"""
+            select follow_up, from_category, sum(changes) as changes, sum(changes * mean_change) / sum(changes) as mean_change,
+                coalesce(sum(changes) filter (where to_category = 'detractor'), 0) as to_detractor,
+                coalesce(sum(changes) filter (where to_category = 'passive'), 0) as to_passive,
+                coalesce(sum(changes) filter (where to_category = 'promoter'), 0) as to_promoter
+            from marts.rpt_score_paths where survey_type = $type and segment = 'all' and {_PERIOD}
+            group by follow_up, from_category
+            """,
+            type=survey_type,
+            **_period(period),
+        )
+
     def waiting(self, limit: int = 8) -> list[dict[str, Any]]:
         """Follow-ups that nobody has made contact for, the most urgent first."""
         return self._rows(
             f"""
-            select score, due_at, {_CONTACT} as contact, account_name as account, user_name as assignee
+            select score, due_at, {_CONTACT} as contact, account_name as account, contract_value, health, user_name as assignee
             from marts.fct_followups as followups
             left join marts.dim_contacts as contacts using (contact_id)
             left join marts.dim_accounts as accounts on accounts.account_id = followups.account_id

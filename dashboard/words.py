@@ -8,6 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 SIGNS = {"promoter": "▲", "passive": "●", "detractor": "▼"}
+STATUSES = {
+    "resolved": ("promoter", "✓", "Resolved"),
+    "in_progress": ("passive", "→", "In progress"),
+    "unresolved": ("detractor", "○", "Unresolved"),
+}
 PLURALS = {"promoter": "Promoters", "passive": "Passives", "detractor": "Detractors"}
 
 STYLE = """
@@ -64,6 +69,26 @@ def hours(value: float | None) -> str:
     return "–" if value is None else f"{value:.0f} h" if value >= 10 else f"{value:.1f} h"
 
 
+def money(value: float | None) -> str:
+    """An amount in the CRM's currency, of which only the size matters."""
+    if value is None:
+        return "–"
+    for size, unit in ((1e9, " bn"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{unit}" if abs(value) < size * 999.5 else f"{value / size:,.0f}{unit}"
+    return f"{value:,.0f}"
+
+
+def change(value: float) -> str:
+    """A mean change of scores, with its sign."""
+    return f"{round(value, 1) + 0:+.1f}".replace("-", "−").replace("+0.0", "0.0")
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def answers(count: int) -> str:
     return f"{count:,} answer{'' if count == 1 else 's'}"
 
@@ -103,16 +128,26 @@ def score_card(title: str, row: dict[str, Any] | None, lines: Iterable[str]) -> 
 
 def bands(row: dict[str, Any]) -> str:
     """The share bar of detractors, passives and promoters, with the same in words below."""
-    counts = {band: row[f"{band}s"] for band in ("detractor", "passive", "promoter")}
-    total = sum(counts.values())
+    return _shares((band, SIGNS[band], PLURALS[band], row[f"{band}s"]) for band in ("detractor", "passive", "promoter"))
+
+
+def statuses(row: dict[str, Any]) -> str:
+    """The share bar of what is resolved, in progress and unresolved, with the same in words below."""
+    return _shares((*STATUSES[status], row[status]) for status in STATUSES)
+
+
+def _shares(parts: Iterable[tuple[str, str, str, int]]) -> str:
+    """A bar of parts (class of the colour, sign, name, count), and each of them in words."""
+    shown = list(parts)
+    total = sum(count for *_, count in shown)
     bars = "".join(
-        f"<span class='cl-{band}' style='flex:{count}'>{SIGNS[band] if count / total > 0.08 else ''}</span>"
-        for band, count in counts.items()
+        f"<span class='cl-{colour}' style='flex:{count}'>{sign if count / total > 0.08 else ''}</span>"
+        for colour, sign, _, count in shown
         if count
     )
     said = " · ".join(
-        f"<span style='white-space:nowrap'>{SIGNS[band]} {PLURALS[band]} {count:,} ({percent(count, total)})</span>"
-        for band, count in counts.items()
+        f"<span style='white-space:nowrap'>{sign} {name} {count:,} ({percent(count, total)})</span>"
+        for _, sign, name, count in shown
     )
     return f"<div class='cl-bands' aria-hidden='true'>{bars}</div><p class='cl-note'>{said}</p>"
 

@@ -38,3 +38,21 @@
 
 {# A date moved by days. #}
 {% macro date_plus(date, days) %}cast({{ add_days('cast(' ~ date ~ ' as timestamp)', days) }} as date){% endmacro %}
+
+{# Rows of a group for which a condition is true. #}
+{% macro count_where(condition) %}cast(sum(case when {{ condition }} then 1 else 0 end) as bigint){% endmacro %}
+
+{# Of the rows of a group for which `whole` is true, the share for which `part` is true as well. #}
+{% macro share_where(part, whole) -%}
+    cast(sum(case when {{ part }} then 1 else 0 end) as double) / nullif(sum(case when {{ whole }} then 1 else 0 end), 0)
+{%- endmacro %}
+
+{# Contract value of the rows of a group for which a condition is true; an unknown one is 0. #}
+{% macro money_where(condition) -%}
+    round(cast(sum(case when {{ condition }} then coalesce(contract_value, 0) else 0 end) as double), 2)
+{%- endmacro %}
+
+{# Whether the next of its kind lies in a later period, or nowhere; then this one is the last of its own. #}
+{% macro is_last_of_period(grain, time, next_time) -%}
+    ({{ next_time }} is null{% if grain != 'all' %} or {{ period_start(grain, next_time) }} > {{ period_start(grain, time) }}{% endif %})
+{%- endmacro %}

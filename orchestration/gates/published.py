@@ -7,9 +7,11 @@ from orchestration.gates.checks import Check, Suite, columns, never_null, one_of
 
 MART_COLUMNS: dict[str, str] = {
     "dim_accounts": "account_id account_name account_type tier industry segment region plan owner_id csm_id contract_value "
-    "lifetime_value adoption_score customer_since renewal_date is_in_crm is_deleted last_score nps_responses",
+    "lifetime_value adoption_score customer_since renewal_date is_in_crm is_deleted won_deals orders products cases open_cases "
+    "last_score last_category last_response_at nps_responses open_followups health_change health",
     "dim_contacts": "contact_id account_id person_key first_name last_name email role title is_primary time_zone language "
-    "is_opted_out is_in_crm is_deleted created_at last_invited_at last_responded_at last_score last_category",
+    "is_opted_out is_in_crm is_deleted created_at last_invited_at last_responded_at last_score last_category is_advocate "
+    "advocate_since",
     "dim_users": "user_id user_name email manager_id region team is_active",
     "dim_surveys": "survey_id survey_name survey_type status in_headline is_external company cooldown_days cooldown_scope "
     "max_age_days priority target_nps target_response_rate target_half_width definition_hash first_known_at",
@@ -21,8 +23,11 @@ MART_COLUMNS: dict[str, str] = {
     "is_imported attributes tier region industry plan segment hours_to_response",
     "fct_response_candidates": "response_id invitation_id survey_id contact_id score judged reason submitted_at",
     "fct_followups": "response_id survey_id contact_id account_id owner_id_at_response score opened_at assignee_id "
-    "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla status outcome "
-    "closed_at",
+    "assignment_rule acknowledge_due_at due_at first_contact_at hours_to_first_contact sla_hours within_sla "
+    "acknowledged_in_time step status resolution reopened outcome closed_at",
+    "fct_score_changes": "response_id previous_response_id survey_type survey_id previous_survey_id contact_id account_id "
+    "previous_submitted_at submitted_at days_between previous_score score score_change previous_category category path "
+    "previous_followed_up previous_contacted_within_sla owner_id_at_response team_at_response tier contract_value",
     "fct_eligibility_decisions": "candidate_id contact_id survey_id trigger_event trigger_record_id due_at decision "
     "deciding_rule all_failed_rules facts decided_as_of",
     "survey_queue": "candidate_id contact_id account_id person_key survey_id wave_id trigger_event trigger_record_id due_at "
@@ -38,8 +43,12 @@ MART_COLUMNS: dict[str, str] = {
     "delivered opened clicked responded completed unsubscribed bounced response_rate open_rate click_rate completion_rate "
     "target_response_rate",
     "rpt_closed_loop": "period_grain period_start segment segment_value detractors to_follow_up contacted "
-    "contacted_within_sla share_within_sla open in_progress closed mean_hours_to_first_contact "
-    "median_hours_to_first_contact overdue repeat_detractors repeat_detractor_rate",
+    "acknowledged_in_time share_acknowledged_in_time contacted_within_sla share_within_sla open in_progress closed resolved "
+    "unresolved reopened mean_hours_to_first_contact median_hours_to_first_contact overdue repeat_detractors "
+    "repeat_detractor_rate detractors_answered_again converted converted_to_promoter conversion_rate accounts_at_risk "
+    "money_at_risk accounts_kept money_kept",
+    "rpt_score_paths": "survey_type period_grain period_start segment segment_value follow_up from_category to_category changes "
+    "contacts mean_change share",
     "rpt_goals": "scope survey_type survey_id segment segment_value period_grain period_start target_nps actual_nps nps_low "
     "nps_high target_half_width half_width responses gap is_on_track verdict",
     "rpt_benchmarks": "survey_type industry benchmark_quarter source median_nps top_quartile_nps own_nps own_responses position",
@@ -64,19 +73,21 @@ PERSONAL = ("email", "first_name", "last_name", "comment", "raw", "person_key", 
 def suites(*, last_publication: bool) -> list[Suite]:
     """The suites of this gate. With `last_publication` the file that readers see now is attached as `last`."""
     checks = {
-        "dim_accounts": _key("account_id"),
-        "dim_contacts": _key("contact_id"),
+        "dim_accounts": (*_key("account_id"), within("health", 0, 100)),
+        "dim_contacts": (*_key("contact_id"), _advocates()),
         "dim_users": _key("user_id"),
         "dim_surveys": (*_key("survey_id"), one_of("survey_type", SURVEY_TYPES)),
         "fct_invitations": _invitations(),
         "fct_responses": (*_responses(), *(_not_fewer() if last_publication else ())),
         "fct_followups": _followups(),
+        "fct_score_changes": _score_changes(),
         "fct_eligibility_decisions": _decisions(),
         "survey_queue": _key("candidate_id"),
         "survey_withdrawals": _withdrawals(),
         "rpt_nps": _nps(),
         "rpt_survey_funnel": _funnel(),
         "rpt_closed_loop": _closed_loop(),
+        "rpt_score_paths": _score_paths(),
         "publication_audit": _key("publication_id"),
     }
     return [
@@ -93,6 +104,14 @@ def suites(*, last_publication: bool) -> list[Suite]:
 
 def _key(column: str) -> tuple[Check, ...]:
     return never_null(column), unique(column)
+
+
+def _advocates() -> Check:
+    return rule(
+        "advocates_are_promoters",
+        "Whoever is on the list of advocates said so in the latest answer.",
+        "select 1 from this where is_advocate and last_category is distinct from 'promoter'",
+    )
 
 
 def _no_persons(mart: str) -> tuple[Check, ...]:
@@ -246,6 +265,34 @@ def _followups() -> tuple[Check, ...]:
                and within_sla is distinct from (first_contact_at <= due_at)
             """,
         ),
+        rule(
+            "resolution_matches_outcome",
+            "Resolved is exactly: closed with the outcome resolved or partially resolved.",
+            """
+            select 1 from this where status <> 'not_tracked'
+               and (resolution = 'resolved') is distinct from
+                   (status = 'closed' and coalesce(outcome, '') in ('resolved', 'partially_resolved'))
+            """,
+        ),
+    )
+
+
+def _score_changes() -> tuple[Check, ...]:
+    return (
+        *_key("response_id"),
+        within("score_change", -10, 10),
+        rule(
+            "between_two_answers",
+            "Both answers of a change are in the mart of responses, by one contact, of one type of survey, in their order.",
+            """
+            select 1 from this
+            left join shop.marts.fct_responses as later on later.response_id = this.response_id
+            left join shop.marts.fct_responses as earlier on earlier.response_id = this.previous_response_id
+            where later.contact_id is distinct from this.contact_id or earlier.contact_id is distinct from this.contact_id
+               or later.survey_type is distinct from earlier.survey_type or earlier.submitted_at > later.submitted_at
+               or this.score_change is distinct from later.score - earlier.score
+            """,
+        ),
     )
 
 
@@ -362,11 +409,49 @@ def _closed_loop() -> tuple[Check, ...]:
         rule(
             "statuses_add_up",
             "What is to be followed up is open, in progress or closed.",
-            "select 1 from this where open + in_progress + closed is distinct from to_follow_up",
+            """
+            select 1 from this where open + in_progress + closed is distinct from to_follow_up
+               or resolved + in_progress + unresolved is distinct from to_follow_up
+            """,
         ),
         rule(
             "contacts_nest",
             "Contacted within the SLA is part of contacted, which is part of what is to be followed up.",
             "select 1 from this where contacted_within_sla > contacted or contacted > to_follow_up",
+        ),
+        rule(
+            "conversions_nest",
+            "Promoters are part of the converted, who are part of the detractors that answered again.",
+            """
+            select 1 from this where converted_to_promoter > converted or converted > detractors_answered_again
+               or detractors_answered_again > detractors
+            """,
+        ),
+        rule(
+            "money_counts_once",
+            "No account's money is counted twice: owners, teams and tiers add up to the whole.",
+            """
+            select 1 from this as part
+            join this as whole on whole.segment = 'all' and whole.period_grain = part.period_grain
+                and whole.period_start is not distinct from part.period_start
+            group by part.segment, part.period_grain, part.period_start, whole.money_at_risk, whole.money_kept
+            having abs(sum(part.money_at_risk) - whole.money_at_risk) > 0.5 or abs(sum(part.money_kept) - whole.money_kept) > 0.5
+            """,
+        ),
+    )
+
+
+def _score_paths() -> tuple[Check, ...]:
+    return (
+        one_of("from_category", BANDS),
+        one_of("to_category", BANDS),
+        rule(
+            "shares_add_up",
+            "Wherever contacts came from, their paths are shares of one whole.",
+            """
+            select 1 from this
+            group by survey_type, period_grain, period_start, segment, segment_value, follow_up, from_category
+            having abs(sum(share) - 1) > 0.0001
+            """,
         ),
     )

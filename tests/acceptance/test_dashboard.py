@@ -79,6 +79,13 @@ def test_from_nothing_published_to_numbers_to_a_broken_file(browser, address: st
     assert page.locator(".cl-few .cl-big").inner_text() == "−50", "under the minimum n it is greyed"
     assert "Response rate 25 % of 1,456 sent" in said
     assert "87 %" in said and "18 h" in said
+    assert "✓ Resolved 110 (96 %)" in said and "○ Unresolved 4 (4 %)" in said
+    assert "of 40 detractors who answered again; 7 now promoters" in said
+    assert (
+        "1.23 M" in said and "yearly contracts of 3 accounts whose latest answer is an unresolved detractor’s" in said
+    )
+    assert "– contacted within the SLA" in said and "an association, not a cause" in said
+    assert page.locator("tr.cl-few >> text=– not contacted in time").count() == 1, "11 pairs are too few"
     assert "publication p-1" in said and "Data as of 02 Mar 2026, 09:00 UTC" in said and "published" in said
     assert "“Comment 0 <script>alert(1)</script> *fine*”" in said, "what a customer wrote is shown as written"
     page.wait_for_selector("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg")
@@ -88,6 +95,11 @@ def test_from_nothing_published_to_numbers_to_a_broken_file(browser, address: st
     page.get_by_text("Transactional", exact=True).click()
     page.wait_for_selector("text=Transactional: all headline surveys")
     page.wait_for_selector(".cl-answer >> text=Support Ticket Resolved")
+    page.wait_for_selector(
+        "text=Nobody has answered a transactional survey in this period who had answered one before."
+    )
+    page.get_by_role("radio", name="Owner").click()
+    page.wait_for_selector(".cl-table td >> text=Ana Silva")
 
     link.resolve().write_bytes(b"broken" * 1000)
     page.reload()
@@ -118,6 +130,8 @@ def test_an_empty_publication_says_so(browser, address: str, home: Path) -> None
     said = page.inner_text("body")
     assert said.count("No answers in this period.") >= 2
     assert "Nothing was sent in this period." in said
+    assert "No detractor needs a follow-up in this period." in said
+    assert "Nobody has answered a relationship survey in this period who had answered one before." in said
     page.close()
 
 

@@ -26,6 +26,7 @@ MARTS = {
     "fct_responses",
     "fct_response_candidates",
     "fct_followups",
+    "fct_score_changes",
     "fct_eligibility_decisions",
     "survey_queue",
     "survey_withdrawals",
@@ -34,6 +35,7 @@ MARTS = {
     "rpt_nps_by_judgement",
     "rpt_survey_funnel",
     "rpt_closed_loop",
+    "rpt_score_paths",
     "rpt_goals",
     "rpt_benchmarks",
     "rpt_themes",
@@ -55,7 +57,10 @@ PROMISED = {
         deciding_rule all_failed_rules decided_as_of""",
     "survey_withdrawals": "invitation_id contact_id survey_id deciding_rule all_failed_rules",
     "fct_followups": """response_id assignee_id assignment_rule acknowledge_due_at due_at first_contact_at
-        hours_to_first_contact sla_hours within_sla status outcome closed_at""",
+        hours_to_first_contact sla_hours within_sla step status resolution reopened outcome closed_at""",
+    "rpt_closed_loop": """period_grain period_start segment segment_value detractors to_follow_up contacted
+        contacted_within_sla share_within_sla open in_progress closed mean_hours_to_first_contact
+        median_hours_to_first_contact overdue repeat_detractors repeat_detractor_rate""",
 }
 NAMES = {
     "staging": re.compile(r"^(stg_(crm|ledger|definitions|responses|quarantine|arrivals|replay)__\w+|build_context)$"),

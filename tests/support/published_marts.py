@@ -61,7 +61,8 @@ insert into marts.dim_users by name
 select 'U' || i as user_id, (['Ana Silva', 'Ben Okoro', 'Cleo Marsh'])[i] as user_name from range(1, 4) as t(i);
 insert into marts.dim_accounts by name
 select 'A' || i as account_id, (['Acme <b>Ltd</b>', 'Beta Works', 'Gamma AG', 'Delta Co'])[i + 1] as account_name,
-    (['Enterprise', 'Mid-Market', 'SMB', 'SMB'])[i + 1] as tier, (['EMEA', 'AMER'])[i % 2 + 1] as region from range(4) as t(i);
+    (['Enterprise', 'Mid-Market', 'SMB', 'SMB'])[i + 1] as tier, (['EMEA', 'AMER'])[i % 2 + 1] as region,
+    (['120000', '48500', '9000', null])[i + 1]::double as contract_value, 60 + 10 * i as health from range(4) as t(i);
 insert into marts.dim_contacts by name
 select 'C' || i as contact_id, 'A' || i % 4 as account_id, 'Person' as first_name, 'Number ' || i as last_name from range(60) as t(i);
 insert into marts.dim_surveys by name
@@ -132,12 +133,31 @@ select response_id, survey_id, contact_id, account_id, owner_id_at_response, sco
     case when submitted_at < timestamp '2026-02-20' then 'closed' else 'open' end as status
 from marts.fct_responses where category = 'detractor';
 
+update marts.fct_followups set step = status, resolution = case when status = 'open' then 'unresolved' else 'resolved' end, reopened = 0;
+
 insert into marts.rpt_closed_loop by name
-select 'all' as period_grain, 'all' as segment, 'all' as segment_value, count(*) as detractors, count(*) as to_follow_up,
+select period_grain, period_start, seg.s as segment, seg.v as segment_value, count(*) as detractors, count(*) as to_follow_up,
     count(first_contact_at) as contacted, count(*) filter (where within_sla) as contacted_within_sla, 0.87 as share_within_sla,
+    count(first_contact_at) as acknowledged_in_time, 0.79 as share_acknowledged_in_time,
     count(*) filter (where status = 'open') as open, 0 as in_progress, count(*) filter (where status = 'closed') as closed,
-    20.0 as mean_hours_to_first_contact, 18.5 as median_hours_to_first_contact, 2 as overdue, 5 as repeat_detractors, 0.1 as repeat_detractor_rate
-from marts.fct_followups;
+    count(*) filter (where status = 'closed') as resolved, count(*) filter (where status = 'open') as unresolved, 1 as reopened,
+    20.0 as mean_hours_to_first_contact, 18.5 as median_hours_to_first_contact, 2 as overdue, 5 as repeat_detractors, 0.1 as repeat_detractor_rate,
+    40 as detractors_answered_again, 18 as converted, 7 as converted_to_promoter, 0.45 as conversion_rate,
+    3 as accounts_at_risk, 1234567.0 as money_at_risk, 2 as accounts_kept, 340500.0 as money_kept
+from (
+    select *, unnest([{'s': 'all', 'v': 'all'}, {'s': 'team', 'v': 'Sales'}, {'s': 'owner', 'v': owner_id_at_response}, {'s': 'tier', 'v': 'SMB'}]) as seg,
+        'all' as period_grain, null::date as period_start
+    from marts.fct_followups
+) group by all;
+
+insert into marts.rpt_score_paths by name
+select 'relationship' as survey_type, 'all' as period_grain, 'all' as segment, 'all' as segment_value, follow_up, from_category, to_category,
+    changes, changes as contacts, mean_change, changes / sum(changes) over (partition by follow_up, from_category) as share
+from (values ('all', 'detractor', 'detractor', 30, 0.2), ('all', 'detractor', 'passive', 14, 3.5), ('all', 'detractor', 'promoter', 16, 6.1),
+    ('within_sla', 'detractor', 'detractor', 16, 0.4), ('within_sla', 'detractor', 'passive', 10, 3.5), ('within_sla', 'detractor', 'promoter', 14, 6.2),
+    ('not_within_sla', 'detractor', 'detractor', 9, -0.3), ('not_within_sla', 'detractor', 'promoter', 2, 5.5),
+    ('all', 'passive', 'passive', 20, 0.0), ('all', 'passive', 'promoter', 20, 1.5), ('all', 'promoter', 'promoter', 90, 0.1), ('all', 'promoter', 'detractor', 10, -5.0))
+    as t(follow_up, from_category, to_category, changes, mean_change);
 
 insert into marts.rpt_goals by name
 select * from (values ('company', 'relationship', 'all', 'all', date '2026-01-01', 35.0, 41.0, 60, 'on track'),

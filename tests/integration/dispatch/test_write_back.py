@@ -37,6 +37,10 @@ class StandingClock(Clock):
         return self.time
 
 
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Memory:
     """A CRM in memory; `judge` says what it makes of a record."""
 
@@ -51,7 +55,7 @@ class Memory:
         for record, outcome in zip(records, outcomes, strict=True):
             if outcome.state == "done":
                 self.writes += 1
-                self.records[record.kind, record.key_value] = dict(record.fields)
+                self.records[record.kind, record.key_value] = {name: _text(value) for name, value in record.fields.items()}
         return outcomes
 
 

@@ -67,11 +67,18 @@ class Workshop:
 def _type_of(column: str) -> str:
     if column.endswith("_at") or column in ("period_start", "as_of", "decided_as_of", "quarantined_at"):
         return "timestamp"
-    if column in ("within_sla", "is_reportable", "is_imported"):
+    if column in (
+        "within_sla",
+        "previous_followed_up",
+        "previous_contacted_within_sla",
+        "is_reportable",
+        "is_imported",
+        "is_advocate",
+    ):
         return "boolean"
     if column == "score" or column in NUMBERS:
         return "bigint"
-    if column.startswith("nps") or column.endswith(("_rate", "share_within_sla", "first_contact")):
+    if column.startswith(("nps", "money", "share")) or column.endswith(("_rate", "_change", "first_contact")):
         return "double"
     return "varchar"
 
@@ -100,8 +107,14 @@ NUMBERS = [
     "open",
     "in_progress",
     "closed",
+    "resolved",
+    "unresolved",
     "overdue",
+    "detractors_answered_again",
+    "converted",
+    "converted_to_promoter",
     "line",
+    "health",
 ]
 
 

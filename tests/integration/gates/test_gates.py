@@ -307,6 +307,8 @@ PUBLISHED = [
     {
         "rpt_goals.exists": "drop table marts.rpt_goals",
         "dim_contacts.columns": "alter table marts.dim_contacts drop email",
+        "dim_accounts.health_in_range": "insert into marts.dim_accounts (account_id, health) values ('A1', 101)",
+        "dim_contacts.advocates_are_promoters": "insert into marts.dim_contacts (contact_id, is_advocate, last_category) values ('C1', true, 'passive')",
         "rpt_themes.no_persons": "alter table marts.rpt_themes add comment varchar",
         "fct_responses.category_matches_score": "update marts.fct_responses set category = 'passive'",
         "fct_responses.score_in_range": "update marts.fct_responses set score = 11",
@@ -323,7 +325,12 @@ PUBLISHED = [
         "fct_eligibility_decisions.as_sealed": "delete from marts.fct_eligibility_decisions",
         "survey_withdrawals.of_what_may_yet_go_out": "insert into marts.survey_withdrawals (invitation_id, delivery_state) values ('K0', 'rejected')",
         "rpt_survey_funnel.rates_are_shares": "insert into marts.rpt_survey_funnel (response_rate) values (1.2)",
+        "fct_followups.resolution_matches_outcome": "insert into marts.fct_followups (response_id, status, outcome, resolution) values ('R1', 'closed', 'no_response', 'resolved')",
         "rpt_closed_loop.statuses_add_up": "insert into marts.rpt_closed_loop (open, in_progress, closed, to_follow_up) values (1, 0, 0, 2)",
+        "rpt_closed_loop.conversions_nest": "insert into marts.rpt_closed_loop (open, in_progress, closed, resolved, unresolved, to_follow_up, converted, detractors_answered_again) values (0, 0, 1, 1, 0, 1, 2, 1)",
+        "rpt_closed_loop.money_counts_once": "insert into marts.rpt_closed_loop (period_grain, segment, money_at_risk, money_kept) values ('all', 'all', 5, 0), ('all', 'tier', 5, 0), ('all', 'tier', 5, 0)",
+        "rpt_score_paths.shares_add_up": "insert into marts.rpt_score_paths (from_category, to_category, share) values ('passive', 'passive', 0.5)",
+        "fct_score_changes.between_two_answers": "insert into marts.fct_score_changes (response_id, previous_response_id, contact_id, score_change) values ('K0', 'K0', 'C1', 0)",
     },
     {
         "fct_responses.answers_arrive": "delete from marts.fct_responses",

@@ -152,6 +152,26 @@ def test_recent_answers_newest_first_with_names(publication) -> None:
     assert publication.waiting()[0]["due_at"] == min(row["due_at"] for row in publication.waiting())
 
 
+def test_who_follows_up_is_named_and_the_busiest_comes_first(publication) -> None:
+    rows = publication.closed_loop_by(Period(), "owner")
+    assert {row["label"] for row in rows} == {"Ana Silva", "Ben Okoro", "Cleo Marsh"}
+    assert [row["to_follow_up"] for row in rows] == sorted((row["to_follow_up"] for row in rows), reverse=True)
+    assert sum(row["to_follow_up"] for row in rows) == publication.closed_loop(Period())["to_follow_up"]
+    assert [row["label"] for row in publication.closed_loop_by(Period(), "team")] == ["Sales"]
+    assert publication.closed_loop_by(YEAR, "team") == []
+
+
+def test_score_paths_add_up_to_all_who_came_from_a_category(publication) -> None:
+    paths = {(row["from_category"], row["follow_up"]): row for row in publication.score_paths("relationship", Period())}
+    detractors = paths["detractor", "all"]
+    assert (detractors["to_detractor"], detractors["to_passive"], detractors["to_promoter"]) == (30, 14, 16)
+    assert detractors["changes"] == 60
+    assert detractors["mean_change"] == pytest.approx((30 * 0.2 + 14 * 3.5 + 16 * 6.1) / 60)
+    assert paths["detractor", "not_within_sla"]["to_passive"] == 0
+    assert ("passive", "within_sla") not in paths
+    assert publication.score_paths("transactional", Period()) == []
+
+
 def test_goals_are_those_of_the_newest_year_with_answers(publication) -> None:
     found = [(row["scope"], row["survey_id"], row["verdict"]) for row in publication.goals("relationship")]
     assert found == [
@@ -171,5 +191,6 @@ def test_an_empty_publication_answers_every_question(tmp_path: Path) -> None:
         assert empty.distribution(RELATIONSHIP)["responses"].sum() == 0
         assert empty.funnel(RELATIONSHIP) is None
         assert empty.closed_loop(Period()) is None
+        assert empty.closed_loop_by(Period(), "owner") == empty.score_paths("relationship", Period()) == []
         assert empty.segments(RELATIONSHIP) == empty.waiting() == empty.recent(RELATIONSHIP) == []
         assert empty.periods() == [Period()]

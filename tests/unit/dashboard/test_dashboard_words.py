@@ -30,6 +30,26 @@ def test_ago(minutes: int, text: str) -> None:
     assert words.ago(NOW - dt.timedelta(minutes=minutes), NOW) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [
+    (None, "–"), (0.0, "0"), (999.4, "999"), (999.9, "1 k"), (1000, "1 k"), (48_500, "48.5 k"), (340_500, "340 k"), (999_499, "999 k"),
+    (999_999, "1 M"), (1_234_567, "1.23 M"), (999_999_999, "1 bn"), (12_345_678_901, "12.3 bn"), (1.5e12, "1,500 bn"),
+])  # fmt: skip
+def test_money_is_told_by_its_size(value: float | None, text: str) -> None:
+    assert words.money(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.54, "+2.5"), (-0.4, "−0.4"), (0.04, "0.0"), (-0.04, "0.0"), (10, "+10.0")]
+)
+def test_a_mean_change_has_its_sign(value: float, text: str) -> None:
+    assert words.change(value) == text
+
+
+def test_the_three_statuses_are_told_by_words_and_signs() -> None:
+    said = words.statuses({"resolved": 3, "in_progress": 2, "unresolved": 1})
+    assert "✓ Resolved 3 (50 %)" in said and "→ In progress 2 (33 %)" in said and "○ Unresolved 1 (17 %)" in said
+
+
 def test_a_share_of_nothing_is_no_number() -> None:
     assert words.percent(0, 0) == words.percent(None, 5) == "–"
     assert words.percent(1, 3) == "33 %"

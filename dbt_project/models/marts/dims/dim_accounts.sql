@@ -10,20 +10,24 @@ unknown as (
 
 ),
 
-ranked_responses as (
+facts as (
 
-    select
-        account_id,
-        score,
-        row_number() over (partition by account_id order by submitted_at desc, response_id) as age,
-        count(*) over (partition by account_id) as responses
-    from {{ ref('int_responses') }}
+    select * from {{ ref('int_account_facts') }}
 
 ),
 
-latest_responses as (
+standing as (
 
-    select * from ranked_responses where age = 1
+    select * from {{ ref('int_account_standing') }}
+
+),
+
+open_followups as (
+
+    select account_id, count(*) as followups
+    from {{ ref('fct_followups') }}
+    where status in ('open', 'in_progress')
+    group by account_id
 
 ),
 
@@ -67,10 +71,26 @@ dimension as (
         companies.is_in_crm,
         companies.is_deleted,
 
-        latest_responses.score as last_score,
-        coalesce(latest_responses.responses, 0) as nps_responses
+        coalesce(facts.won_deals, 0) as won_deals,
+        coalesce(facts.orders, 0) as orders,
+        coalesce(facts.products, 0) as products,
+        coalesce(facts.cases, 0) as cases,
+        coalesce(facts.open_cases, 0) as open_cases,
+
+        standing.last_score,
+        standing.last_category,
+        standing.last_response_at,
+        coalesce(standing.nps_responses, 0) as nps_responses,
+        coalesce(open_followups.followups, 0) as open_followups,
+
+        coalesce(standing.health_change, 0) as health_change,
+        least(100, greatest(0,
+            coalesce(companies.adoption_score, {{ var('usual_health') }}) + coalesce(standing.health_change, 0)
+        )) as health
     from companies
-    left join latest_responses on latest_responses.account_id = companies.account_id
+    left join facts on facts.account_id = companies.account_id
+    left join standing on standing.account_id = companies.account_id
+    left join open_followups on open_followups.account_id = companies.account_id
 
 )
 

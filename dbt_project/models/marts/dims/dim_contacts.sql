@@ -16,6 +16,12 @@ opt_outs as (
 
 ),
 
+advocates as (
+
+    select * from {{ ref('int_advocates') }}
+
+),
+
 last_contacts as (
 
     select
@@ -78,9 +84,13 @@ dimension as (
         last_contacts.last_asked_at as last_invited_at,
         last_contacts.last_answered_at as last_responded_at,
         latest_responses.score as last_score,
-        latest_responses.category as last_category
+        latest_responses.category as last_category,
+
+        advocates.contact_id is not null as is_advocate,
+        advocates.advocate_since
     from people
     left join opt_outs on opt_outs.person_key = people.person_key
+    left join advocates on advocates.contact_id = people.contact_id
     left join last_contacts on last_contacts.contact_id = people.contact_id
     left join latest_responses on latest_responses.contact_id = people.contact_id and latest_responses.age = 1
 

@@ -28,7 +28,8 @@ needed as (
         followups.acknowledge_due_at,
         followups.due_at,
         followups.first_contact_at,
-        case when responses.is_imported then 'not_tracked' else coalesce(followups.status, 'open') end as status,
+        case when responses.is_imported then 'not_tracked' else coalesce(followups.step, 'open') end as step,
+        coalesce(followups.reopened, 0) as reopened,
         followups.outcome,
         followups.closed_at
     from responses
@@ -61,8 +62,21 @@ facts as (
             when needed.first_contact_at is not null then needed.first_contact_at <= needed.due_at
             when needed.due_at < context.as_of then false
         end as within_sla,
+        -- To acknowledge is to make contact; the two clocks have times of their own.
+        case
+            when needed.first_contact_at is not null then needed.first_contact_at <= needed.acknowledge_due_at
+            when needed.acknowledge_due_at < context.as_of then false
+        end as acknowledged_in_time,
 
-        needed.status,
+        needed.step,
+        case when needed.step in ('open', 'closed', 'not_tracked') then needed.step else 'in_progress' end as status,
+        case
+            when needed.step = 'not_tracked' then 'not_tracked'
+            when needed.step = 'closed' and needed.outcome in ('resolved', 'partially_resolved') then 'resolved'
+            when needed.step in ('open', 'closed') then 'unresolved'
+            else 'in_progress'
+        end as resolution,
+        needed.reopened,
         needed.outcome,
         needed.closed_at
     from needed

@@ -6,22 +6,7 @@ with followups as (
 
 responses as (
 
-    select * from {{ ref('fct_responses') }}
-
-),
-
-context as (
-
-    select * from {{ ref('build_context') }}
-
-),
-
-sequenced as (
-
-    select
-        *,
-        lag(category) over (partition by contact_id order by submitted_at, response_id) as previous_category
-    from responses
+    select * from {{ ref('int_response_sequence') }}
 
 ),
 
@@ -29,28 +14,28 @@ cases as (
 
     -- Own responses that are detractors or have a follow-up (then the score has changed since).
     select
-        sequenced.submitted_at,
-        coalesce(sequenced.owner_id_at_response, '(none)') as owner,
-        coalesce(sequenced.team_at_response, '(none)') as team,
-        coalesce(sequenced.tier, '(none)') as tier,
+        followups.*,
+        responses.submitted_at,
+        coalesce(responses.owner_id_at_response, '(none)') as owner,
+        coalesce(responses.team_at_response, '(none)') as team,
+        coalesce(responses.tier, '(none)') as tier,
+        responses.contract_value,
 
-        case when sequenced.category = 'detractor' then 1 else 0 end as is_detractor,
-        case when sequenced.category = 'detractor' and sequenced.previous_category = 'detractor' then 1 else 0 end
-            as is_repeat,
-        case when followups.first_contact_at is not null then 1 else 0 end as is_contacted,
-        case when followups.within_sla then 1 else 0 end as is_within_sla,
-        case when followups.within_sla is not null then 1 else 0 end as is_settled,
-        case
-            when followups.first_contact_at is null
-                and followups.status <> 'closed'
-                and followups.due_at < context.as_of then 1
-            else 0
-        end as is_overdue,
-        followups.status,
-        followups.hours_to_first_contact
+        responses.category = 'detractor' as is_detractor,
+        responses.previous_category_of_any_survey = 'detractor' as was_detractor,
+        case when responses.category = 'detractor' then responses.next_category end as next_category,
+
+        -- The account's next response, and its next detractor that was converted: the last of a period has the money.
+        responses.next_submitted_at_of_account as next_at,
+        min(case
+            when responses.category = 'detractor' and responses.next_category <> 'detractor' then responses.submitted_at
+        end) over (
+            partition by followups.account_id
+            order by responses.submitted_at, responses.response_id
+            rows between 1 following and unbounded following
+        ) as next_converted_at
     from followups
-    inner join sequenced on sequenced.response_id = followups.response_id
-    cross join context
+    inner join responses on responses.response_id = followups.response_id
 
 ),
 
@@ -63,7 +48,11 @@ periods as (
         '{{ grain }}' as period_grain,
         {{ period_start(grain, 'submitted_at') }} as period_start,
         '{{ segment }}' as segment,
-        {{ "'all'" if segment == 'all' else segment }} as segment_value
+        {{ "'all'" if segment == 'all' else segment }} as segment_value,
+        is_detractor and resolution <> 'resolved' and account_id is not null
+            and {{ is_last_of_period(grain, 'submitted_at', 'next_at') }} as is_at_risk,
+        next_category <> 'detractor' and account_id is not null
+            and {{ is_last_of_period(grain, 'submitted_at', 'next_converted_at') }} as is_kept
     from cases
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -80,23 +69,38 @@ counted as (
         segment,
         segment_value,
 
-        cast(sum(is_detractor) as bigint) as detractors,
+        {{ count_where('is_detractor') }} as detractors,
         count(*) as to_follow_up,
-        cast(sum(is_contacted) as bigint) as contacted,
-        cast(sum(is_within_sla) as bigint) as contacted_within_sla,
-        cast(sum(is_within_sla) as double) / nullif(sum(is_settled), 0) as share_within_sla,
+        count(first_contact_at) as contacted,
+        {{ count_where('acknowledged_in_time') }} as acknowledged_in_time,
+        {{ share_where('acknowledged_in_time', 'acknowledged_in_time is not null') }} as share_acknowledged_in_time,
+        {{ count_where('within_sla') }} as contacted_within_sla,
+        {{ share_where('within_sla', 'within_sla is not null') }} as share_within_sla,
 
-        cast(sum(case when status = 'open' then 1 else 0 end) as bigint) as open,
-        cast(sum(case when status = 'in_progress' then 1 else 0 end) as bigint) as in_progress,
-        cast(sum(case when status = 'closed' then 1 else 0 end) as bigint) as closed,
+        {{ count_where("status = 'open'") }} as open,
+        {{ count_where("status = 'in_progress'") }} as in_progress,
+        {{ count_where("status = 'closed'") }} as closed,
+        {{ count_where("resolution = 'resolved'") }} as resolved,
+        {{ count_where("resolution = 'unresolved'") }} as unresolved,
+        {{ count_where('reopened > 0') }} as reopened,
 
         -- Rounded: a sum of floats depends on the order of its rows in the last digits.
         round(avg(hours_to_first_contact), 6) as mean_hours_to_first_contact,
         round(percentile_cont(0.5) within group (order by hours_to_first_contact), 6) as median_hours_to_first_contact,
-        cast(sum(is_overdue) as bigint) as overdue,
+        {{ count_where("not within_sla and first_contact_at is null and status <> 'closed'") }} as overdue,
 
-        cast(sum(is_repeat) as bigint) as repeat_detractors,
-        cast(sum(is_repeat) as double) / nullif(sum(is_detractor), 0) as repeat_detractor_rate
+        {{ count_where('is_detractor and was_detractor') }} as repeat_detractors,
+        {{ share_where('is_detractor and was_detractor', 'is_detractor') }} as repeat_detractor_rate,
+
+        count(next_category) as detractors_answered_again,
+        {{ count_where("next_category <> 'detractor'") }} as converted,
+        {{ count_where("next_category = 'promoter'") }} as converted_to_promoter,
+        {{ share_where("next_category <> 'detractor'", 'next_category is not null') }} as conversion_rate,
+
+        {{ count_where('is_at_risk') }} as accounts_at_risk,
+        {{ money_where('is_at_risk') }} as money_at_risk,
+        {{ count_where('is_kept') }} as accounts_kept,
+        {{ money_where('is_kept') }} as money_kept
     from periods
     group by period_grain, period_start, segment, segment_value
 
