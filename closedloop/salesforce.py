@@ -72,10 +72,16 @@ def told_apart() -> Iterator[None]:
     """Errors of a call as ours. Raises SalesforceAway for what passes by itself, BadInput for what a person must mend; neither
     shows more than Salesforce's code, whose words may hold values."""
     from requests import RequestException
-    from simple_salesforce.exceptions import SalesforceAuthenticationFailed, SalesforceError
+    from simple_salesforce.exceptions import (
+        SalesforceAuthenticationFailed,
+        SalesforceError,
+        SalesforceOperationError,
+    )
 
     try:
         yield
+    except SalesforceOperationError:
+        raise SalesforceAway("a job failed") from None
     except RequestException as error:
         raise SalesforceAway(type(error).__name__) from None
     except SalesforceAuthenticationFailed as error:

@@ -5,8 +5,10 @@ The edge passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from closedloop.errors import BadInput, Refused
 from closedloop.lake import Lake
 from closedloop.ledger import Ledger, followups
 from closedloop.ledger import builds as ledger_builds
+from closedloop.ledger.actions import actions_of
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
@@ -73,7 +76,76 @@ def ingest_crm(
             progress=progress,
         )
         suppress(ledger, report.opted_out_keys, "opted_out", now=now)
+        _contacts_from_crm(settings, lake, ledger, now)
         return report
+
+
+def _contacts_from_crm(settings: Settings, lake: Lake, ledger: Ledger, now: dt.datetime) -> None:
+    """Who closed a follow-up's task in the CRM has contacted the customer: it stops the clocks, as of then."""
+    from dispatch.crm import load_write_back
+    from ingestion.sources.tasks import closed_tasks
+
+    task = load_write_back(settings.write_back).task
+    if task is None or task.key == "Id":
+        return
+    waiting = {
+        f"{row['invitation_id']}:{name}": row
+        for row in followups.list_followups(ledger)
+        if row["first_contact_at"] is None
+        for name in actions_of(ledger, row["invitation_id"])
+        if name.startswith("detractor.task")
+    }
+    for closed in closed_tasks(lake, waiting, key_field=task.key):
+        row = waiting[closed.key]
+        at = min(max(closed.closed_at, row["opened_at"]), now)
+        with contextlib.suppress(BadInput), ledger.write() as conn:  # somebody was faster: then it is recorded
+            followups.first_contact(
+                conn,
+                row["invitation_id"],
+                at=at,
+                by=closed.owner_id or "the CRM",
+                note="Task closed in the CRM",
+                now=now,
+            )
+
+
+@dataclass
+class SalesforceReport:
+    """What was fetched of each object, and what became of it in the lake."""
+
+    fetched: dict[str, int]
+    warnings: list[str]
+    stopped: str | None
+    crm: CrmReport | None
+    """None when nothing changed."""
+
+
+def ingest_salesforce(
+    settings: Settings,
+    *,
+    clock: Clock,
+    full: bool = False,
+    only: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> SalesforceReport:
+    """Read what changed in Salesforce into the lake, where it goes on from. What was read until Salesforce was away or a limit
+    reached is loaded all the same; `stopped` says so. Raises BadInput for a login or an object that is refused."""
+    from closedloop.salesforce import connect
+    from ingestion.sources.mapping import load_mapping
+    from ingestion.sources.salesforce import fetch
+
+    salesforce, mapping = connect(settings), load_mapping(settings.mapping)
+    settings.ensure_home()
+    alone = only_one(settings.home / "salesforce.lock", busy="another process reads Salesforce for this home")
+    with alone, tempfile.TemporaryDirectory(dir=settings.home) as folder:
+        with Lake.open(settings) as lake:
+            found = fetch(
+                salesforce, lake, mapping, Path(folder), now=clock.now(), full=full, only=only, progress=progress
+            )
+        report = None
+        if any(found.records.values()):
+            report = ingest_crm(settings, Path(folder), now=clock.now(), progress=progress)
+    return SalesforceReport(found.records, found.warnings, found.stopped, report)
 
 
 def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> ResponseReport:
@@ -87,8 +159,6 @@ def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> Res
 
 def ingest_tool(settings: Settings, tool: str, file: Path, *, asked: Asked, now: dt.datetime) -> ResponseReport:
     """Read answers as another tool exports them; `line` in quarantine is the number of the record, the header counted."""
-    import tempfile
-
     from ingestion.sources.responses import ingest_responses as read
     from ingestion.sources.tools import convert
 

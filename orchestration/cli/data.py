@@ -41,6 +41,38 @@ def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bo
         sys.exit(BadInput.exit_code)
 
 
+@ingest.command("salesforce")
+@click.option("--full", is_flag=True, help="Everything, not only what changed since the last time.")
+@click.option(
+    "--object", "only", multiple=True, help="Only this object of the mapping, such as account; may be repeated."
+)
+@as_json
+@click.pass_obj
+def ingest_salesforce(context: Context, full: bool, only: tuple[str, ...], as_json: bool) -> None:
+    """Read what changed in Salesforce (docs/salesforce.md), on from where the lake ends.
+
+    Exit code 1 when Salesforce was away or a limit was reached: what was read until then is loaded, and the next run goes on.
+    """
+    from orchestration import work
+
+    say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
+    report = work.ingest_salesforce(context.settings, clock=context.clock, full=full, only=only, progress=say)
+    crm = report.crm
+    result = {
+        "fetched": report.fetched,
+        "stopped": report.stopped,
+        "warnings": report.warnings,
+        "loaded": crm.as_dict() if crm else None,
+    }
+    shown = dataclasses.replace(crm, errors=[], warnings=[]).summary() if crm else "nothing has changed"
+    show(result, as_json, shown)
+    complain("warning", [*report.warnings, *(crm.warnings if crm else [])])
+    complain("error", crm.errors if crm else [])
+    if report.stopped:
+        click.echo(f"stopped: {report.stopped}\n  what to do: run it again later; it goes on from here", err=True)
+        sys.exit(1)
+
+
 @ingest.command("bounces")
 @as_json
 @click.pass_obj

@@ -55,7 +55,9 @@ class Memory:
         for record, outcome in zip(records, outcomes, strict=True):
             if outcome.state == "done":
                 self.writes += 1
-                self.records[record.kind, record.key_value] = {name: _text(value) for name, value in record.fields.items()}
+                self.records[record.kind, record.key_value] = {
+                    name: _text(value) for name, value in record.fields.items()
+                }
         return outcomes
 
 
