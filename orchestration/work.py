@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from closedloop.ledger.reconcile import Reconciled
     from dispatch.personal_links import Exported
     from dispatch.sender import SendReport
+    from dispatch.webhooks import WebhookReport
     from ingestion.sources.bounces import BounceReport
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
@@ -308,6 +309,24 @@ def follow_up(settings: Settings, *, clock: Clock) -> FollowedUp:
         mails = advance_sequences(ledger, surveys, now=now, knowledge=knowledge)
     dispatch(settings, clock=clock)
     return FollowedUp(**vars(report), **called, sequence_mails=mails)
+
+
+@dataclass
+class Told:
+    """What one run told others: events to endpoints of webhooks, and lines to chats by how they ended."""
+
+    webhooks: WebhookReport
+    chats: dict[str, int]
+
+
+def deliver_webhooks(settings: Settings, *, clock: Clock) -> Told:
+    """Send what is due to the endpoints of `CLOSEDLOOP_WEBHOOKS`, and post what waits for a chat: each at least once."""
+    from dispatch.chat import send_chats
+    from dispatch.webhooks import send_webhooks
+
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        return Told(send_webhooks(ledger, settings, clock=clock), send_chats(ledger, settings, clock=clock))
 
 
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dagster import AssetSelection, Definitions, define_asset_job, in_process_ex
 
 from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform, platform_resource
-from orchestration.operations import hand_work, outreach, sensors
+from orchestration.operations import hand_work, outreach, sensors, webhooks
 
 
 def definitions(platform: Platform | None = None) -> Definitions:
@@ -36,6 +36,7 @@ def definitions(platform: Platform | None = None) -> Definitions:
                 description="Read a CSV file with answers of another tool (its path is the config of the step).",
             ),
             *hand_work.JOBS,
+            webhooks.webhooks_job,
         ],
         sensors=sensors.SENSORS,
         schedules=sensors.SCHEDULES,
