@@ -1,5 +1,6 @@
-"""One POST of JSON to somebody's webhook, over in ten seconds whatever the other side does. Redirects are not followed: they
-could lead to where the operator never pointed.
+"""One POST of JSON to somebody's webhook, over in ten seconds whatever the other side does (finding its address is the resolver's
+time, and each address of a name that takes no connection has ten). Redirects are not followed: they could lead to where the
+operator never pointed.
 """
 
 from __future__ import annotations

@@ -61,6 +61,8 @@ def send_webhooks(
     sender = _Sender(ledger, clock, wall or Clock(), timeout)
     with ThreadPoolExecutor(min(len(settings.webhooks), SIDE_BY_SIDE)) as pool:
         results = list(pool.map(sender.send_all, settings.webhooks))
+    # What came meanwhile, or was held by the export just then, is the next run's: as deliveries, which look like new work.
+    report.queued += enqueue(ledger, settings.webhooks, now=clock.now())
     counts = sum(results, Counter())
     report.delivered, report.waiting, report.failed = (counts[state] for state in (DELIVERED, WAITING, FAILED))
     report.switched_off = [one.name for one, count in zip(settings.webhooks, results, strict=True) if count["gone"]]

@@ -21,6 +21,7 @@ from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
 from closedloop.ledger.reminders import plan_reminders
 from closedloop.ledger.showing import close_expired
+from closedloop.ledger.webhooks import forget_delivered
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
 from orchestration import build as workshop
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from orchestration.gates import CheckOutcome
 
 Progress = Callable[[str], None]
+DELIVERIES_KEPT = dt.timedelta(days=90)
+"""So long the webhooks' book knows what was delivered."""
 
 
 @dataclass
@@ -330,7 +333,8 @@ def deliver_webhooks(settings: Settings, *, clock: Clock) -> Told:
 
 
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
-    """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files.
+    """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files. And of
+    the webhooks' book: what was delivered long ago leaves it.
 
     What was current before the compaction stays until the next upkeep: a build that is under way may read its files.
     `wall_time` is the real time: files younger than an hour may belong to a commit under way and stay.
@@ -338,6 +342,7 @@ def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
     from orchestration.publish import kept_publications
 
     with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
+        forgotten = forget_delivered(ledger, before=wall_time - DELIVERIES_KEPT)
         current = set(lake.cut().values())
         compacted = sum(lake.compact(table) for table in lake.tables())
         kept = kept_publications(settings)
@@ -351,6 +356,7 @@ def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
             "files_compacted": compacted,
             "snapshots_dropped": lake.expire(keep),
             "files_removed": lake.remove_unreferenced(before=wall_time - dt.timedelta(hours=1)),
+            "deliveries_forgotten": forgotten,
         }
 
 

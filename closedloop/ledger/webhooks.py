@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, update
 
 from closedloop.errors import BadInput
 from closedloop.ledger.engine import Ledger, serialise
@@ -224,6 +224,25 @@ def _again(conn: Connection, webhook: Webhook, seqs: list[int], only_failed: boo
     if new:
         conn.execute(insert(webhook_deliveries), [_new(webhook.name, seq, now) for seq in new])
     return len(ended) + len(new)
+
+
+def forget_delivered(ledger: Ledger, *, before: dt.datetime) -> int:
+    """Take what was delivered before this time out of the book; returns how many. Nothing is sent again by that."""
+    old = (
+        select(webhook_deliveries.c.seq)
+        .where(webhook_deliveries.c.state == DELIVERED, webhook_deliveries.c.ended_at < before)
+        .order_by(webhook_deliveries.c.seq)
+        .limit(CHUNK)
+    )
+    count = 0
+    while True:
+        with ledger.write() as conn:
+            mine = webhook_deliveries.c.seq.in_(list(conn.scalars(old)))
+            over = (webhook_deliveries.c.state == DELIVERED) & (webhook_deliveries.c.ended_at < before)
+            gone = conn.execute(delete(webhook_deliveries).where(mine, over)).rowcount
+        if not gone:
+            return count
+        count += gone
 
 
 def webhook_books(ledger: Ledger) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from closedloop.ledger import answers, delivery
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.schema import messages
+from closedloop.ledger.webhooks import enqueue
 from closedloop.webhooks import Webhook
 from dispatch.followup import run_follow_up
 from orchestration.common.platform import Platform
@@ -241,6 +242,31 @@ def test_events_for_a_webhook_start_one_run_that_tells_them(tick, instance, ledg
     run(retry)
     receiver.close()
     assert len(receiver.requests) == 2 and len(set(receiver.ids)) == 1
+    assert isinstance(tick(operations.news_for_others), SkipReason)
+
+
+@pytest.mark.parametrize("mail_works", [True, False])
+def test_the_operator_is_told_of_an_endpoint_that_is_gone(tick, instance, ledger, platform, now, mail_works) -> None:
+    from mail_server import MailServer
+    from webhook_receiver import Receiver
+
+    receiver, server = Receiver(), MailServer()
+    endpoint = {"name": "crm", "url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    over = {
+        "webhooks": [Webhook.model_validate(endpoint)],
+        "smtp_url": server.url if mail_works else "smtp://127.0.0.1:1",
+    }
+    object.__setattr__(platform, "settings", platform.settings.model_copy(update=over))
+    enqueue(ledger, platform.settings.webhooks, now=now)
+    detractor(ledger, now)
+    receiver.always = 410
+    request = tick(operations.news_for_others)
+    location = operations_location(platform)
+    run_in_process(location, operations.WEBHOOKS, location="operations", instance=instance, tags=request.tags)
+    receiver.close()
+    server.close()
+    told = [recipients for _, recipients in server.envelopes]
+    assert told == ([(platform.settings.operator_address,)] if mail_works else [])
     assert isinstance(tick(operations.news_for_others), SkipReason)
 
 

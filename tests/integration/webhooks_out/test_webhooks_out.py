@@ -17,14 +17,24 @@ from pathlib import Path
 import pytest
 from ledger_world import NOW, candidate, plan, survey
 from postgres import new_database
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from webhook_receiver import Receiver
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
 from closedloop.ledger import Ledger, answers, followups, history
+from closedloop.ledger.rows import add_events
 from closedloop.ledger.schema import events, webhook_deliveries
-from closedloop.ledger.webhooks import Range, begin, due_deliveries, enqueue, replay, resume, webhook_books
+from closedloop.ledger.webhooks import (
+    Range,
+    begin,
+    due_deliveries,
+    enqueue,
+    forget_delivered,
+    replay,
+    resume,
+    webhook_books,
+)
 from closedloop.settings import Settings
 from closedloop.webhooks import Webhook
 from dispatch.followup import run_follow_up
@@ -366,6 +376,57 @@ def test_a_number_that_becomes_visible_late_is_told_once(postgres_server: str, t
             kept = select(events.c.invitation_id).where(events.c.kind == "answered").order_by(events.c.seq)
             assert list(conn.scalars(kept)) == [ann, bob]
             assert conn.scalar(select(func.count()).where(events.c.for_webhooks.is_not(None))) == 0
+
+
+def test_writers_the_export_and_two_runs_at_once_lose_and_double_nothing(known, settings):
+    """Nobody waits for the other in a circle, though the export marks the same rows."""
+    about = {"kind": "unsubscribed", "survey_id": "post-close", "occurred_at": NOW, "recorded_at": NOW}
+    writing, failures = threading.Event(), []
+
+    def repeated(work) -> None:
+        try:
+            while not writing.is_set():
+                work()
+        except Exception as error:
+            failures.append(error)
+
+    def stamp() -> None:
+        with known.write() as conn:
+            last = select(events.c.seq).order_by(events.c.seq.desc()).limit(40)
+            conn.execute(update(events).where(events.c.seq.in_(last)).values(export_batch=1))
+
+    def write() -> None:
+        for _ in range(30):
+            with known.write() as conn:
+                add_events(conn, [about] * 5)
+
+    helpers = [lambda: enqueue(known, settings.webhooks, now=NOW)] * 2 + [stamp]
+    threads = [threading.Thread(target=repeated, args=(work,)) for work in helpers]
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for thread in (*threads, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join(60)
+    writing.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    enqueue(known, settings.webhooks, now=NOW)
+    with known.read() as conn:
+        counted = select(func.count(), func.count(webhook_deliveries.c.seq.distinct()))
+        assert tuple(conn.execute(counted).one()) == (300, 300)
+
+
+def test_what_was_delivered_long_ago_leaves_the_book_and_is_not_sent_again(known, settings, receiver: Receiver):
+    answered(known, "ann")
+    tell(known, settings)
+    receiver.always = 500
+    answered(known, "bob")
+    tell(known, settings, NOW + DAY)
+    assert forget_delivered(known, before=NOW) == 0
+    assert forget_delivered(known, before=NOW + 100 * DAY) == 1
+    assert [row[0] for row in state(known)] == ["waiting"] and enqueue(known, settings.webhooks, now=NOW) == 0
+    assert replay(known, settings.webhooks[0], Range(1), now=NOW) == 1, "it can still be asked for"
 
 
 def test_what_another_process_attempts_is_not_taken(known, settings):
