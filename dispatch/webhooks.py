@@ -91,7 +91,11 @@ class _Sender:
         return counts
 
     def _attempt(self, webhook: Webhook, delivery: Delivery) -> Ended:
-        body, wall_now = body_of(delivery, webhook), self.wall.now()
+        wall_now = self.wall.now()
+        try:
+            body = body_of(delivery, webhook)
+        except Exception as error:  # our own fault, and all that follows must not wait for it to be mended
+            return Ended(FAILED, error=f"the event cannot be written ({type(error).__name__})")
         headers = headers_of(id_of(delivery.event), body, webhook.secret, wall_now=wall_now)
         reply = post(webhook.url, body, headers, wall_now=wall_now, timeout=self.timeout)
         return ended_by(reply, delivery, now=self.clock.now())

@@ -260,6 +260,15 @@ def test_ten_attempts_in_three_days_and_then_it_has_failed_but_is_not_lost(known
     assert tell(known, settings, at).delivered == 1
 
 
+def test_an_event_that_cannot_be_written_holds_up_no_other(known, settings, receiver: Receiver):
+    about = {"kind": "answered", "survey_id": "post-close", "occurred_at": NOW, "recorded_at": NOW}
+    with known.write() as conn:
+        add_events(conn, [{**about, "payload": {"score": score}} for score in ("eleven", 10)])
+    report = tell(known, settings)
+    assert (report.delivered, report.failed) == (1, 1)
+    assert state(known)[0][2].startswith("the event cannot be written")
+
+
 def test_who_is_gone_is_switched_off_until_somebody_switches_it_on(known, settings, receiver: Receiver):
     receiver.faults = [410]
     answered(known, "ann", "bob")
