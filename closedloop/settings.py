@@ -7,7 +7,7 @@ import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from closedloop.clock import Clock
 from closedloop.errors import BadInput
 from closedloop.keys import SHORTEST_KEY, keys_of, read_keys
 from closedloop.webaddress import is_web_address
+from closedloop.webhooks import NAME, Webhook, check_address
 
 REPO = Path(__file__).resolve().parent.parent
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
@@ -112,6 +113,15 @@ class Settings(BaseSettings):
     bounce_mailbox: str = Field(
         default="", description="where bounces arrive: maildir:///path or imaps://user:password@host/INBOX"
     )
+    webhooks: list[Webhook] = Field(
+        default=[],
+        description="who is told of each answer and step of a follow-up, and with which key (JSON list, docs/webhooks-out.md)",
+    )
+    chat_webhooks: dict[str, str] = Field(
+        default={},
+        repr=False,
+        description="incoming webhooks of chats by the name that workflows use (JSON object, name to https address)",
+    )
     alert_grace_seconds: int = Field(
         default=30, ge=0, description="by itself an alert waits so long for the words that follow a score"
     )
@@ -192,6 +202,23 @@ class Settings(BaseSettings):
         # Words with blanks between them are several keys, and one who guesses the shortest can sign.
         if any(len(key) < SHORTEST_KEY for key in keys_of(value)):
             raise ValueError(f"must be keys of {SHORTEST_KEY} characters or more; a blank separates two keys")
+        return value
+
+    @field_validator("webhooks")
+    @classmethod
+    def _names_once(cls, value: list[Webhook]) -> list[Webhook]:
+        if len({one.name for one in value}) < len(value):
+            raise ValueError("two endpoints have one name; each needs its own")
+        return value
+
+    @field_validator("chat_webhooks")
+    @classmethod
+    def _chats(cls, value: dict[str, str]) -> dict[str, str]:
+        # Neither a name nor an address is shown: who mixes them up has a secret in both places.
+        if not all(re.match(NAME, name) for name in value):
+            raise ValueError("the names of chats are of lower-case letters, digits, - and _")
+        for url in value.values():
+            check_address(url)
         return value
 
     @field_validator("sender_address", "operator_address")
@@ -343,6 +370,18 @@ def _port_is_number(parts: SplitResult) -> bool:
     return True
 
 
+def _place(within: Sequence[str | int]) -> str:
+    """Where in a setting of several parts the fault is. Keys that someone chose are not shown, for they may be a secret
+    in the wrong place."""
+    known = {*Webhook.model_fields}
+    shown = [
+        f"entry {part + 1}" if isinstance(part, int) else part
+        for part in within
+        if isinstance(part, int) or part in known
+    ]
+    return f"({', '.join(shown) or 'an entry'})"
+
+
 def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
     """Variables that look like a setting but are none, each with the setting that was probably meant."""
     known = [f"CLOSEDLOOP_{name.upper()}" for name in Settings.model_fields]
@@ -356,11 +395,14 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
-        field = "_".join(str(part) for part in first["loc"]).upper().removeprefix("CLOSEDLOOP_")
-        name = f"CLOSEDLOOP_{field or 'ENGINE'}"
+        field, *within = first["loc"] or ("",)
+        name = f"CLOSEDLOOP_{str(field).upper().removeprefix('CLOSEDLOOP_') or 'ENGINE'}"
         wrong = first["msg"].removeprefix("Value error, ")
+        if within:
+            wrong = f"{_place(within)} {wrong[:1].lower()}{wrong[1:]}"
+        unknown = first["type"] == "extra_forbidden" and not within
         raise BadInput(
-            "there is no such setting" if first["type"] == "extra_forbidden" else f"setting not valid: {wrong}",
+            "there is no such setting" if unknown else f"setting not valid: {wrong}",
             field=name,
             remedy="mend it in the environment or in .env",
         ) from None

@@ -24,6 +24,7 @@ from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
 from closedloop.ledger.reminders import plan_reminders
 from closedloop.ledger.showing import close_expired
+from closedloop.ledger.webhooks import forget_delivered
 from closedloop.locks import only_one
 from closedloop.programme import load_surveys
 from closedloop.settings import Settings
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from dispatch.crm import Sink, WriteBackReport
     from dispatch.personal_links import Exported
     from dispatch.sender import SendReport
+    from dispatch.webhooks import WebhookReport
     from ingestion.sources.bounces import BounceReport
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from orchestration.gates import CheckOutcome
 
 Progress = Callable[[str], None]
+DELIVERIES_KEPT = dt.timedelta(days=90)
+"""So long the webhooks' book knows what was delivered."""
 
 
 @dataclass
@@ -412,8 +416,27 @@ def crm_sink(settings: Settings, *, now: dt.datetime) -> Sink:
     return FileSink(settings.home / "outbox")
 
 
+@dataclass
+class Told:
+    """What one run told others: events to endpoints of webhooks, and lines to chats by how they ended."""
+
+    webhooks: WebhookReport
+    chats: dict[str, int]
+
+
+def deliver_webhooks(settings: Settings, *, clock: Clock) -> Told:
+    """Send what is due to the endpoints of `CLOSEDLOOP_WEBHOOKS`, and post what waits for a chat: each at least once."""
+    from dispatch.chat import send_chats
+    from dispatch.webhooks import send_webhooks
+
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        return Told(send_webhooks(ledger, settings, clock=clock), send_chats(ledger, settings, clock=clock))
+
+
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
-    """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files.
+    """Upkeep of the lake: compact small files, drop snapshots that no kept publication stands on, remove their files. And of
+    the webhooks' book: what was delivered long ago leaves it.
 
     What was current before the compaction stays until the next upkeep: a build that is under way may read its files.
     `wall_time` is the real time: files younger than an hour may belong to a commit under way and stay.
@@ -421,6 +444,7 @@ def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
     from orchestration.publish import kept_publications
 
     with Lake.open(settings) as lake, Ledger.open(settings) as ledger:
+        forgotten = forget_delivered(ledger, before=wall_time - DELIVERIES_KEPT)
         current = set(lake.cut().values())
         compacted = sum(lake.compact(table) for table in lake.tables())
         kept = kept_publications(settings)
@@ -434,6 +458,7 @@ def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:
             "files_compacted": compacted,
             "snapshots_dropped": lake.expire(keep),
             "files_removed": lake.remove_unreferenced(before=wall_time - dt.timedelta(hours=1)),
+            "deliveries_forgotten": forgotten,
         }
 
 

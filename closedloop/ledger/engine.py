@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from closedloop.errors import BadInput, Busy, Refused
 from closedloop.settings import Settings
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration in `migrations/versions`; a test holds the two together."""
 
 BUSY_SECONDS = 30

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, Integer, Table, func, insert, select, update
 
 from closedloop.ledger.engine import Ledger, serialise
-from closedloop.ledger.schema import SEQUENCE, UtcTime, decisions, evaluations, events, exports, publications
+from closedloop.ledger.schema import (
+    BOOKKEEPING,
+    SEQUENCE,
+    UtcTime,
+    decisions,
+    evaluations,
+    events,
+    exports,
+    publications,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +109,7 @@ def _read(ledger: Ledger, table: Table, batch: int) -> pa.Table:
     """The rows of a batch in the ledger's order, typed as the lake's catalogue has them."""
     import pyarrow as pa
 
-    columns = [column for column in table.c if column.name != "export_batch"]
+    columns = [column for column in table.c if column.name not in BOOKKEEPING]
     key = next(iter(table.primary_key.columns))
     found = select(*columns).where(table.c.export_batch == batch).order_by(key)
     with ledger.read() as conn:

@@ -144,6 +144,7 @@ def add_followups(conn: Connection, rows: Iterable[Row], *, now: dt.datetime | N
             )
             for said, row in zip(given, prepared, strict=True)
         ],
+        live=now is not None,
     )
 
 

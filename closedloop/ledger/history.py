@@ -72,7 +72,7 @@ def write_events(ledger: Ledger, events: Iterable[Row], *, chunk: int = CHUNK) -
     """Append events of the past in the order given; `recorded_at` is `occurred_at` where missing. Returns how many."""
     written = 0
     for rows in chunks(events, chunk):
-        prepared = prepare_events(rows)
+        prepared = prepare_events(rows, live=False)
         with ledger.write() as conn:
             prepared.insert(conn)
         written += len(rows)
@@ -106,7 +106,7 @@ def write_answers(ledger: Ledger, rows: Iterable[Row], *, chunk: int = CHUNK) ->
                     completed=bool(answer.comment or answer.answers),
                 )
             )
-        told = prepare_events(happened)
+        told = prepare_events(happened, live=False)
         with ledger.write() as conn:
             conn.execute(insert(answers).inline(), prepared)
             told.insert(conn)
@@ -126,7 +126,7 @@ def write_followups(ledger: Ledger, rows: Iterable[Row], *, chunk: int = CHUNK) 
         with ledger.write() as conn:
             add_followups(conn, prepared)
             conn.execute(insert(actions).inline(), [action for row in prepared for action in _actions(row)])
-            add_events(conn, [happened for row in prepared for happened in _course(row)])
+            add_events(conn, [happened for row in prepared for happened in _course(row)], live=False)
         written += len(some)
     return written
 

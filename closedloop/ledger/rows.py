@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Table, insert
 
 from closedloop.errors import BadInput
-from closedloop.ledger.schema import MESSAGE_STATES, decisions, events, messages
+from closedloop.ledger.schema import BOOKKEEPING, MESSAGE_STATES, decisions, events, messages
+from closedloop.webhooks import KINDS as TOLD
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -124,10 +125,10 @@ def prepare_messages(rows: Iterable[Row], *, evaluation_id: str | None = None) -
     return Prepared(messages, prepared)
 
 
-def prepare_events(rows: Iterable[Row]) -> Prepared:
+def prepare_events(rows: Iterable[Row], *, live: bool = True) -> Prepared:
     """Events in the order given; `recorded_at` is `occurred_at` where it is missing, `payload` may be a dict.
 
-    Raises BadInput for an unknown kind: a misspelt event would be invisible to every model.
+    What is not `live` is of the past: no webhook tells of it. Raises BadInput for an unknown kind: a misspelt event would be invisible to every model.
     """
     prepared = []
     for row in rows:
@@ -138,6 +139,7 @@ def prepare_events(rows: Iterable[Row]) -> Prepared:
                 **_columns(events, row),
                 "recorded_at": row.get("recorded_at") or row["occurred_at"],
                 "payload": to_json(row.get("payload") or {}),
+                "for_webhooks": True if live and row["kind"] in TOLD else None,
             }
         )
     return Prepared(events, prepared)
@@ -148,9 +150,9 @@ def add_messages(conn: Connection, rows: Iterable[Row]) -> None:
     prepare_messages(rows).insert(conn)
 
 
-def add_events(conn: Connection, rows: Iterable[Row]) -> None:
-    """Append events in the order given."""
-    prepare_events(rows).insert(conn)
+def add_events(conn: Connection, rows: Iterable[Row], *, live: bool = True) -> None:
+    """Append events in the order given; see `prepare_events`."""
+    prepare_events(rows, live=live).insert(conn)
 
 
 def event(kind: str, about: Row, *, at: dt.datetime, now: dt.datetime, **payload: Any) -> dict[str, Any]:
@@ -171,4 +173,4 @@ def _columns(table: Table, row: Row) -> dict[str, Any]:
 
 @cache
 def _names(table: Table) -> tuple[str, ...]:
-    return tuple(column.name for column in table.c if column.name not in ("seq", "export_batch"))
+    return tuple(column.name for column in table.c if column.name not in BOOKKEEPING | {"seq"})

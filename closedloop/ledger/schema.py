@@ -137,7 +137,7 @@ messages = Table(
     Index("ix_messages_contact", "contact_id", "kind"),
 )
 
-# Everything that happens, in the ledger's own order. Never updated but for export_batch.
+# Everything that happens, in the ledger's own order. Never updated but for the two marks at its end.
 events = Table(
     "events",
     metadata,
@@ -152,10 +152,21 @@ events = Table(
     Column("recorded_at", UtcTime, nullable=False),
     Column("payload", Text, nullable=False, default="{}"),
     Column("export_batch", Integer, index=True),
+    # Set until the outgoing webhooks have looked at it; null for what nobody is told of.
+    Column("for_webhooks", Boolean),
+    Index(
+        "ix_events_for_webhooks",
+        "seq",
+        sqlite_where=text("for_webhooks IS NOT NULL"),
+        postgresql_where=text("for_webhooks IS NOT NULL"),
+    ),
     # What happened lately of a kind: sensors ask every few seconds.
     Index("ix_events_kind_recorded", "kind", "recorded_at"),
     sqlite_autoincrement=True,
 )
+
+BOOKKEEPING = frozenset({"export_batch", "for_webhooks"})
+"""Columns of our own books that say nothing about the world: they stay here."""
 
 # The newest answer of each invitation, for the collector and the follow-up; history is in `events`.
 answers = Table(
@@ -381,4 +392,37 @@ exports = Table(
     Column("stamped_at", UtcTime, nullable=False),
     Column("written_at", UtcTime),
     sqlite_autoincrement=True,
+)
+
+# The endpoints of outgoing webhooks that were ever in the settings.
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("first_seen_at", UtcTime, nullable=False),  # what was committed before is not sent by itself
+    Column("failures_in_row", Integer, nullable=False, default=0),
+    Column("rests_until", UtcTime),  # after failures in a row, or when it asked for a rest
+    Column("switched_off_at", UtcTime),  # it answered 410: it wants no more
+)
+
+# One row per endpoint and event that it is told of.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("endpoint", String(64), primary_key=True),
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=False),  # of the event
+    Column("state", String(12), nullable=False),  # waiting, attempted, delivered, failed
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", UtcTime),  # not before; of an attempt: when its process counts as dead
+    Column("last_status", Integer),
+    Column("last_error", String(200)),
+    Column("queued_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),  # delivered, or given up
+    Index(
+        "ix_webhook_deliveries_open",
+        "endpoint",
+        "seq",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
 )

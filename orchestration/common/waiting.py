@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, or_, select
 
 from closedloop.ledger import Ledger
-from closedloop.ledger.actions import CRM, SEQUENCE, due_actions
+from closedloop.ledger.actions import CHAT, CRM, SEQUENCE, due_actions
 from closedloop.ledger.delivery import BY_SENDER
 from closedloop.ledger.followups import COURSE, unworked
 from closedloop.ledger.messages import visible
 from closedloop.ledger.reminders import due_reminders
 from closedloop.ledger.schema import events, messages, publications, wave_approvals
 from closedloop.ledger.switches import SENDING, is_on
+from closedloop.ledger.webhooks import due_deliveries
 from closedloop.programme import Survey
 from dispatch.clocks import running_out
 
@@ -118,6 +119,16 @@ def actions_for_the_crm(ledger: Ledger, *, now: dt.datetime) -> Waiting | None:
     """Actions that wait to be written to the CRM."""
     rows = due_actions(ledger, [CRM], now=now)
     parts = [(row["invitation_id"], row["action"], row["version"], row["attempts"]) for row in rows]
+    return Waiting(len(parts), name_of(parts)) if parts else None
+
+
+def events_to_tell(ledger: Ledger, endpoints: Iterable[str], *, now: dt.datetime) -> Waiting | None:
+    """Events and retries that are due for these endpoints of webhooks, and lines that wait for a chat."""
+    chats = due_actions(ledger, [CHAT], now=now)
+    parts = [
+        *due_deliveries(ledger, endpoints, now=now, limit=LISTED),
+        *((row["invitation_id"], row["action"], row["attempts"], f"{row['due_at']}") for row in chats),
+    ]
     return Waiting(len(parts), name_of(parts)) if parts else None
 
 

@@ -6,7 +6,7 @@ from dagster import AssetSelection, Definitions, define_asset_job, in_process_ex
 
 from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform, platform_resource
-from orchestration.operations import hand_work, outreach, salesforce, sensors
+from orchestration.operations import hand_work, outreach, salesforce, sensors, webhooks
 
 
 def definitions(platform: Platform | None = None) -> Definitions:
@@ -43,6 +43,7 @@ def definitions(platform: Platform | None = None) -> Definitions:
             ),
             salesforce.ingest_salesforce,
             *hand_work.JOBS,
+            webhooks.webhooks_job,
         ],
         sensors=sensors.SENSORS,
         schedules=[*sensors.SCHEDULES, salesforce.salesforce_changes],

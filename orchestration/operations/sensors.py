@@ -28,9 +28,11 @@ from closedloop.programme import load_surveys
 from orchestration.common.platform import Platform
 from orchestration.common.sensing import WORK_TAG, check_failed, request_run
 from orchestration.common.waiting import (
+    Waiting,
     actions_for_the_crm,
     answers_to_follow_up,
     clocks_that_ran_out,
+    events_to_tell,
     messages_to_send,
     name_of,
     reminders_to_plan,
@@ -41,7 +43,7 @@ from orchestration.knowledge import confirmed_among
 
 RUNNING = DefaultSensorStatus.RUNNING
 DISPATCH, FOLLOW_UP, NOTIFY = "dispatch_surveys_job", "follow_up_job", "notify_operator_job"
-WRITE_BACK = "write_back_job"
+WRITE_BACK, WEBHOOKS = "write_back_job", "webhooks_job"
 TIDY, BOUNCES = "tidy_lake_job", "ingest_bounces_job"
 
 
@@ -104,6 +106,22 @@ def actions_wait_for_the_crm(
     with Ledger.open(platform.settings) as ledger:
         waiting = actions_for_the_crm(ledger, now=platform.now())
     return request_run(context.instance, WRITE_BACK, waiting, nothing="nothing for the CRM", real_now=Clock().now())
+
+
+@sensor(
+    job_name=WEBHOOKS,
+    minimum_interval_seconds=10,
+    default_status=RUNNING,
+    description="New events and retries that are due go to the endpoints of CLOSEDLOOP_WEBHOOKS, and lines to chats.",
+)
+def news_for_others(context: SensorEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    waiting = _untold(platform)
+    return request_run(context.instance, WEBHOOKS, waiting, nothing="nobody is to be told", real_now=Clock().now())
+
+
+def _untold(platform: Platform) -> Waiting | None:
+    with Ledger.open(platform.settings) as ledger:
+        return events_to_tell(ledger, [one.name for one in platform.settings.webhooks], now=platform.now())
 
 
 @sensor(
@@ -231,6 +249,21 @@ def hourly_follow_up(context: ScheduleEvaluationContext, platform: ResourceParam
 
 
 @schedule(
+    job_name=WEBHOOKS,
+    cron_schedule="15 * * * *",
+    execution_timezone="UTC",
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Every hour events that wait for a webhook or a chat are sent, whatever the sensor did: its attempts may be used "
+    "up.",
+)
+def hourly_webhooks(context: ScheduleEvaluationContext, platform: ResourceParam[Platform]) -> RunRequest | SkipReason:
+    waiting = _untold(platform)
+    if waiting is None:
+        return SkipReason("nobody is to be told")
+    return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H}", tags={WORK_TAG: waiting.name})
+
+
+@schedule(
     job_name=TIDY,
     cron_schedule="30 3 * * *",
     execution_timezone="UTC",
@@ -256,5 +289,13 @@ def bounces(context: ScheduleEvaluationContext, platform: ResourceParam[Platform
     return RunRequest(run_key=f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}")
 
 
-SENSORS = [due_messages, new_answers, clocks_of_follow_ups, actions_wait_for_the_crm, silence, run_failed]
-SCHEDULES = [hourly_dispatch, hourly_follow_up, bounces, nightly_upkeep]
+SENSORS = [
+    due_messages,
+    new_answers,
+    clocks_of_follow_ups,
+    actions_wait_for_the_crm,
+    news_for_others,
+    silence,
+    run_failed,
+]
+SCHEDULES = [hourly_dispatch, hourly_follow_up, hourly_webhooks, bounces, nightly_upkeep]

@@ -55,6 +55,7 @@ def test_all_jobs_sensors_and_schedules_are_there_and_run_by_themselves(location
         "survey_plan_job",
         "what_if_job",
         "explain_contact_job",
+        "webhooks_job",
     } <= jobs
     for repository in locations.values():
         for automation in (*repository.sensor_defs, *repository.schedule_defs):

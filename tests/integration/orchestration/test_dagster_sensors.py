@@ -13,6 +13,8 @@ from sqlalchemy import select, update
 from closedloop.ledger import answers, delivery
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.schema import messages
+from closedloop.ledger.webhooks import enqueue
+from closedloop.webhooks import Webhook
 from dispatch.followup import run_follow_up
 from orchestration.common.platform import Platform
 from orchestration.common.runs import RunFailed, run_in_process
@@ -209,6 +211,82 @@ def test_the_hourly_schedule_follows_up_what_the_sensor_gave_up(tick, instance, 
         record_run(instance, operations.FOLLOW_UP, request, DagsterRunStatus.FAILURE)
     assert isinstance(tick(operations.new_answers), SkipReason)
     assert isinstance(at(10), RunRequest)
+    assert at(10).run_key != at(11).run_key
+
+
+def test_events_for_a_webhook_start_one_run_that_tells_them(tick, instance, ledger, platform, now) -> None:
+    from webhook_receiver import Receiver
+
+    detractor(ledger, now)
+    assert isinstance(tick(operations.news_for_others), SkipReason)  # nobody is to be told
+    receiver = Receiver()
+    endpoint = {"name": "crm", "url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    told = platform.settings.model_copy(update={"webhooks": [Webhook.model_validate(endpoint)]})
+    object.__setattr__(platform, "settings", told)
+
+    def run(request: RunRequest) -> None:
+        location = operations_location(platform)
+        run_in_process(location, operations.WEBHOOKS, location="operations", instance=instance, tags=request.tags)
+
+    run(tick(operations.news_for_others))  # the endpoint is new
+    assert isinstance(tick(operations.news_for_others), SkipReason) and receiver.requests == []
+    detractor(ledger, now, "bob")
+    receiver.faults = [500]
+    first = tick(operations.news_for_others)
+    assert tick(operations.news_for_others).run_key == first.run_key
+    run(first)
+    assert isinstance(tick(operations.news_for_others), SkipReason)
+    platform.clock.time = now + dt.timedelta(seconds=10)
+    retry = tick(operations.news_for_others)
+    assert retry.run_key != first.run_key
+    run(retry)
+    receiver.close()
+    assert len(receiver.requests) == 2 and len(set(receiver.ids)) == 1
+    assert isinstance(tick(operations.news_for_others), SkipReason)
+
+
+@pytest.mark.parametrize("mail_works", [True, False])
+def test_the_operator_is_told_of_an_endpoint_that_is_gone(tick, instance, ledger, platform, now, mail_works) -> None:
+    from mail_server import MailServer
+    from webhook_receiver import Receiver
+
+    receiver, server = Receiver(), MailServer()
+    endpoint = {"name": "crm", "url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    over = {
+        "webhooks": [Webhook.model_validate(endpoint)],
+        "smtp_url": server.url if mail_works else "smtp://127.0.0.1:1",
+    }
+    object.__setattr__(platform, "settings", platform.settings.model_copy(update=over))
+    enqueue(ledger, platform.settings.webhooks, now=now)
+    detractor(ledger, now)
+    receiver.always = 410
+    request = tick(operations.news_for_others)
+    location = operations_location(platform)
+    run_in_process(location, operations.WEBHOOKS, location="operations", instance=instance, tags=request.tags)
+    receiver.close()
+    server.close()
+    told = [recipients for _, recipients in server.envelopes]
+    assert told == ([(platform.settings.operator_address,)] if mail_works else [])
+    assert isinstance(tick(operations.news_for_others), SkipReason)
+
+
+def test_the_hourly_schedule_tells_what_the_sensor_gave_up(tick, instance, platform, ledger, now) -> None:
+    def at(hour: int):
+        time = now.replace(hour=hour)
+        return operations.hourly_webhooks(
+            build_schedule_context(instance, scheduled_execution_time=time, resources={"platform": platform})
+        )
+
+    assert isinstance(at(10), SkipReason)
+    programme = survey(workflows=[{"id": "low", "actions": [{"do": "chat", "channel": "alerts"}]}])
+    [invitation] = plan(ledger, [candidate("ada", programme=programme)], now=now)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 3, channel="email", judged="human", at=now, now=now)
+    run_follow_up(ledger, platform.settings, (), now=now)
+    request = tick(operations.news_for_others)
+    for _ in range(ATTEMPTS):
+        record_run(instance, operations.WEBHOOKS, request, DagsterRunStatus.FAILURE)
+    assert isinstance(tick(operations.news_for_others), SkipReason)
     assert at(10).run_key != at(11).run_key
 
 

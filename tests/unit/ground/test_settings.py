@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -91,3 +92,42 @@ def test_a_relative_home_means_the_folder_where_the_command_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings(home=Path("here"), _env_file=None).home == tmp_path / "here"
+
+
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ENDPOINT = {"name": "crm", "url": "https://a.example/secret-path", "secret": KEY}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "url": "http://a.example/secret-path"}], "(entry 1, url) must look like"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "url": "http://127.0.0.1.a.example/secret-path"}], "url"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "url": "https://user:secret-path@a.example/"}], "url"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "secret": "secret-path"}], "(entry 1, secret) must be whsec_"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "secret": "whsec_c2VjcmV0LXBhdGg="}], "secret"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "events": ["secret-path"]}], "response.created"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "secret-path": 1}], "entry 1"),
+        ("CLOSEDLOOP_WEBHOOKS", [{**ENDPOINT, "name": "Secret-Path secret-path"}], "name"),
+        ("CLOSEDLOOP_WEBHOOKS", [ENDPOINT, ENDPOINT], "one name"),
+        ("CLOSEDLOOP_WEBHOOKS", [{"name": "crm", "url": "https://a.example/secret-path"}], "(entry 1, secret)"),
+        ("CLOSEDLOOP_CHAT_WEBHOOKS", {"alerts": "http://a.example/secret-path"}, "must look like https://"),
+        ("CLOSEDLOOP_CHAT_WEBHOOKS", {"https://a.example/secret-path": "alerts"}, "names of chats"),
+        ("CLOSEDLOOP_CHAT_WEBHOOKS", {"https://a.example/secret-path": 1}, "string"),
+    ],
+)
+def test_a_wrong_webhook_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, value, says: str) -> None:
+    monkeypatch.setenv(name, json.dumps(value))
+    with pytest.raises(BadInput) as caught:
+        load_settings()
+    assert caught.value.field == name and says in str(caught.value)
+    assert "secret-path" not in str(caught.value)
+
+
+def test_webhooks_on_this_machine_need_no_tls_and_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    for host in ("127.0.0.1:8123", "localhost", "[::1]:80"):
+        monkeypatch.setenv("CLOSEDLOOP_WEBHOOKS", json.dumps([{**ENDPOINT, "url": f"http://{host}/secret-path"}]))
+        monkeypatch.setenv("CLOSEDLOOP_CHAT_WEBHOOKS", json.dumps({"alerts": f"http://{host}/secret-path"}))
+        settings = load_settings()
+        assert "secret-path" not in repr(settings) and "MfKQ9" not in repr(settings)
+        assert settings.webhooks[0].wants("response.created")

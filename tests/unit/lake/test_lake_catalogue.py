@@ -18,7 +18,7 @@ def test_ledger_tables_have_the_columns_of_the_ledger(name: str) -> None:
         if isinstance(column.type, BigInteger | Integer)
         else "text"
         for column in schema.metadata.tables[name].columns
-        if column.name != "export_batch"
+        if column.name not in schema.BOOKKEEPING
     }
     assert CATALOGUE[f"ledger.{name}"].columns == expected | ARRIVAL
 
