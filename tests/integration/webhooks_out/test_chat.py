@@ -100,7 +100,7 @@ def test_after_a_day_it_is_no_news_any_more(ledger, chatting, receiver):
 
 def test_one_whose_process_died_comes_again(ledger, chatting, receiver):
     _answered(ledger, chatting, "ann")
-    [begun] = actions.begin(ledger, [actions.CHAT], now=NOW)
+    _, [begun] = actions.begin(ledger, [actions.CHAT], now=NOW)
     assert _say(ledger, chatting, NOW + 9 * MINUTE) == {}
     assert _say(ledger, chatting, NOW + 11 * MINUTE) == {"done": 1} and begun
 

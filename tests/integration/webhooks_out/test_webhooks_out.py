@@ -154,7 +154,7 @@ def test_actions_are_told_of_when_they_end(known, settings, receiver: Receiver):
 
     answered(known, "ann", score=3)
     run_follow_up(known, settings, [survey()], now=NOW)
-    for row in actions.begin(known, ["crm"], now=NOW):
+    for row in actions.begin(known, ["crm"], now=NOW)[1]:
         ending = "done" if row["action"] == "detractor.task" else "failed"
         actions.finish(known, [actions.Result((row["invitation_id"], row["action"]), ending, "why")], now=NOW)
     tell(known, with_endpoints(settings, events=("action",)))
