@@ -41,6 +41,7 @@ def export_links(
     ledger: Ledger,
     settings: Settings,
     survey: Survey,
+    surveys: Mapping[str, Survey],
     folder: Path,
     *,
     now: dt.datetime,
@@ -49,7 +50,7 @@ def export_links(
     again: bool = False,
     progress: Callable[[HandedOut], None] | None = None,
 ) -> Exported:
-    """Hand out the invitations of `survey` that wait, as `links-<survey>-<time>.csv` in `folder`.
+    """Hand out the invitations of `survey` (one of all `surveys`) that wait, as `links-<survey>-<time>.csv` in `folder`.
 
     `qr` adds an SVG for each link (`qr/<invitation>.svg`), `blocks` the score block as HTML (`blocks/<invitation>.html`, and a
     file name in the table). `again` gives links from before too, unless they are answered or over: after a crash, say, for
@@ -69,7 +70,7 @@ def export_links(
         with _in_one_step(table) as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
-            for row in hand_out(ledger, survey, settings, report, now=now, again=again):
+            for row in hand_out(ledger, survey, surveys, settings, report, now=now, again=again):
                 line = _line(row, settings)
                 name = row["invitation_id"]
                 if qr:

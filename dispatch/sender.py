@@ -19,7 +19,7 @@ from closedloop.clock import Clock
 from closedloop.errors import Busy, ClosedLoopError
 from closedloop.ledger import Ledger, delivery
 from closedloop.ledger.delivery import BY_SENDER, Result
-from closedloop.ledger.limits import domain_of
+from closedloop.ledger.limits import destination
 from closedloop.ledger.rows import chunks
 from closedloop.programme import Survey
 from closedloop.settings import Settings
@@ -221,12 +221,12 @@ class _Run:
         self.busy = {domain: until for domain, until in self.busy.items() if until > now}
         if not self.busy:
             return group
-        waits = {row["message_id"]: until for row in group if (until := self.busy.get(_domain(row)))}
+        waits = {row["message_id"]: until for row in group if (until := self.busy.get(destination(row)))}
         self._record([Result(message_id, "pending", DOMAIN_BUSY, until) for message_id, until in waits.items()])
         return [row for row in group if row["message_id"] not in waits]
 
     def _note_refusal(self, message: Message, outcome: Outcome, retry_at: dt.datetime | None) -> None:
-        domain = _domain(message)
+        domain = destination(message)
         if outcome.state != "pending" or outcome.is_connection_lost or retry_at is None:
             self.refusals.pop(domain, None)
             return
@@ -264,7 +264,7 @@ class _Run:
     def _transmit_by(self, session: Session, mails: list[_Mail]) -> tuple[list[Result], BaseException | None]:
         results: list[Result] = []
         for number, mail in enumerate(mails):
-            if until := self.busy.get(_domain(mail.message)):  # since this group was marked
+            if until := self.busy.get(destination(mail.message)):  # since this group was marked
                 results.append(Result(mail.message["message_id"], "pending", DOMAIN_BUSY, until))
                 continue
             try:
@@ -332,11 +332,6 @@ def _render(message: Message, *, settings: Settings) -> EmailParts | TextParts:
         return render_text_message(message, settings=settings)
     render = {"alert": render_alert, "reply": render_reply}.get(message["kind"], render_invitation)
     return render(message, settings=settings)
-
-
-def _domain(message: Message) -> str:
-    """Of the recipient's mail server; text messages go to one provider all."""
-    return "sms" if channel_of(message) == "sms" else domain_of(message["payload"].get("email") or "")
 
 
 def _in_words(error: Exception) -> str:

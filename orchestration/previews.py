@@ -15,7 +15,7 @@ from closedloop.errors import BadInput, ClosedLoopError
 from closedloop.programme import Survey
 from closedloop.serving import listen, serving
 from closedloop.settings import Settings, load_settings
-from orchestration.reports import find_survey, sample_message
+from orchestration.reports import cannot_write, find_survey, sample_message
 
 WINDOW = (1660, 920)
 """Pixels of a picture: the three widths side by side, as `/preview/<survey>/all` shows them."""
@@ -50,7 +50,7 @@ def write_mail(settings: Settings, survey_id: str, output: Path, *, language: st
     try:
         output.write_text(html, encoding="utf-8")
     except OSError as error:
-        raise _cannot_write(output, error) from None
+        raise cannot_write(output, error) from None
 
 
 def take_pictures(settings: Settings, survey_id: str, folder: Path, *, language: str | None = None) -> list[Path]:
@@ -72,7 +72,7 @@ def take_pictures(settings: Settings, survey_id: str, folder: Path, *, language:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_write(folder, error) from None
+        raise cannot_write(folder, error) from None
     sock = listen("127.0.0.1", 0, remedy="")
     address = f"http://127.0.0.1:{sock.getsockname()[1]}"
     settings.ensure_home()
@@ -101,7 +101,3 @@ def _shoot(browser: str, address: str, picture: Path, profile: str) -> None:
     if not picture.exists():
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ClosedLoopError(f"Chromium took no picture: {last[:200]}")
-
-
-def _cannot_write(output: Path, error: OSError) -> BadInput:
-    return BadInput(f"cannot be written ({error.strerror})", file=output, remedy="choose another file or folder")

@@ -60,8 +60,9 @@ def demand(con: duckdb.DuckDBPyConnection, subject: str, subject_id: str) -> Non
         )
 
 
-def _cannot_write(output: Path, why: str) -> BadInput:
-    return BadInput(f"cannot be written ({why})", file=output, remedy="choose another file")
+def cannot_write(output: Path, error: OSError) -> BadInput:
+    """What to say when a file or folder that somebody named cannot be written."""
+    return BadInput(f"cannot be written ({error.strerror})", file=output, remedy="choose another file or folder")
 
 
 def _without_formulas(con: duckdb.DuckDBPyConnection, mart: str) -> str:
@@ -96,7 +97,7 @@ def export_mart(settings: Settings, mart: str, output: Path) -> int:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.open("ab").close()
         except OSError as error:
-            raise _cannot_write(output, error.strerror) from None
+            raise cannot_write(output, error) from None
         is_parquet = output.suffix == ".parquet"
         kind = "(format parquet)" if is_parquet else "(format csv, header)"
         source = f"from marts.{mart}" if is_parquet else _without_formulas(con, mart)

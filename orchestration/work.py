@@ -338,11 +338,12 @@ def hand_out_links(
     from orchestration.reports import find_survey
 
     survey = find_survey(settings, survey_id)
+    surveys = {one.id: one for one in load_surveys(settings.surveys)}
     settings.ensure_home()
     with Ledger.open(settings) as ledger:
         close_expired(ledger, now=now)
         return export_links(
-            ledger, settings, survey, folder, now=now, qr=qr, blocks=blocks, again=again, progress=progress
+            ledger, settings, survey, surveys, folder, now=now, qr=qr, blocks=blocks, again=again, progress=progress
         )
 
 

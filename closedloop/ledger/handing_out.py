@@ -7,8 +7,7 @@ happens once. The links themselves can be had again at any time.
 from __future__ import annotations
 
 import datetime as dt
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ from closedloop.errors import BadInput
 from closedloop.ledger.checks import Checks, hold_wave
 from closedloop.ledger.engine import Ledger, serialise
 from closedloop.ledger.messages import settle, suppress_messages, visible
+from closedloop.ledger.rows import payload_from
 from closedloop.ledger.schema import answers, messages
 from closedloop.ledger.switches import SENDING, SWITCHED_OFF, is_on
 from closedloop.programme import Survey
@@ -39,11 +39,18 @@ class HandedOut:
 
 
 def hand_out(
-    ledger: Ledger, survey: Survey, settings: Settings, report: HandedOut, *, now: dt.datetime, again: bool = False
+    ledger: Ledger,
+    survey: Survey,
+    surveys: Mapping[str, Survey],
+    settings: Settings,
+    report: HandedOut,
+    *,
+    now: dt.datetime,
+    again: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """The invitations of a survey that are handed out now, each on the books before it is given; counts go to `report`.
 
-    With `again`, first those from before whose links are open and have no answer. Raises BadInput while sending is off.
+    `surveys` are all that there are: a cooldown may count others. With `again`, first those from before whose links are open and have no answer. Raises BadInput while sending is off.
     """
     if again:
         for row in _from_before(ledger, survey.id, now):
@@ -51,15 +58,21 @@ def hand_out(
             yield row
     after: str | None = ""
     while after is not None:
-        rows, after = _chunk(ledger, survey, settings, report, after, now)
+        rows, after = _chunk(ledger, survey, surveys, settings, report, after, now)
         report.new += len(rows)
         yield from rows
 
 
 def _chunk(
-    ledger: Ledger, survey: Survey, settings: Settings, report: HandedOut, after: str, now: dt.datetime
+    ledger: Ledger,
+    survey: Survey,
+    surveys: Mapping[str, Survey],
+    settings: Settings,
+    report: HandedOut,
+    after: str,
+    now: dt.datetime,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    surveys, holds = {survey.id: survey}, dict[str, str | None]()
+    surveys, holds = {**surveys, survey.id: survey}, dict[str, str | None]()
     handed, closed = [], []
     with ledger.write() as conn:
         serialise(conn, "claim")  # neither the collector nor another export may take the same message
@@ -68,7 +81,7 @@ def _chunk(
         waiting = (messages.c.channel == LINK) & (messages.c.survey_id == survey.id) & (messages.c.state == "pending")
         found = select(messages).where(waiting, visible(), messages.c.message_id > after)
         taken = conn.execute(found.order_by(messages.c.message_id).limit(CHUNK).with_for_update()).mappings().all()
-        rows = [{**row, "payload": json.loads(row["payload"])} for row in taken]
+        rows = [{**row, "payload": payload_from(row["payload"])} for row in taken]
         checks = Checks.load(conn, rows, surveys, now)
         for row in rows:
             wave = row["wave_id"]
@@ -97,5 +110,5 @@ def _from_before(ledger: Ledger, survey_id: str, now: dt.datetime) -> Iterator[d
         with ledger.read() as conn:
             rows = conn.execute(found.order_by(messages.c.message_id).limit(CHUNK)).mappings().all()
         for row in rows:
-            yield {**row, "payload": json.loads(row["payload"])}
+            yield {**row, "payload": payload_from(row["payload"])}
         after = rows[-1]["message_id"] if len(rows) == CHUNK else None

@@ -21,12 +21,19 @@ from closedloop.settings import Settings
 
 HOURLY, DAILY, WARM_UP = "hourly limit", "daily limit", "warm-up limit"
 DOMAIN, ACCOUNT = "hourly limit of the recipient's domain", "daily limit of the account"
+TEXT_MESSAGES = "sms"
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
 
 def domain_of(address: str) -> str:
     """The part after the @, in lower case."""
     return address.rpartition("@")[2].strip().lower()
+
+
+def destination(row: Mapping[str, Any]) -> str:
+    """The domain of a message's mail server; text messages all go to one provider, which is no domain."""
+    is_text = row["channel"] == TEXT_MESSAGES and row["kind"] != "alert"
+    return TEXT_MESSAGES if is_text else domain_of(row["payload"].get("email") or "")
 
 
 def day_limit(settings: Settings, now: dt.datetime) -> tuple[int | None, str]:
@@ -105,7 +112,8 @@ class Limits:
         if found := self.of_all():
             return found
         cap = self.settings.max_per_domain_per_hour
-        if cap and self.of_domain[domain_of(row["payload"].get("email") or "")] >= cap:
+        where = destination(row)
+        if cap and where != TEXT_MESSAGES and self.of_domain[where] >= cap:
             return DOMAIN, _hour(self.now) + HOUR
         cap = self.settings.max_per_account_per_day
         if cap and row["account_id"] and self.of_account[row["account_id"]] >= cap:
@@ -114,7 +122,7 @@ class Limits:
 
     def take(self, row: Mapping[str, Any]) -> None:
         """Count a message that was just claimed."""
-        domain = domain_of(row["payload"].get("email") or "")
+        domain = destination(row)
         self.taken[domain] += 1
         self.of_domain[domain] += 1
         self.this_hour += 1

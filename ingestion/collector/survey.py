@@ -106,17 +106,21 @@ class SurveyPages:
             problem = look.say("settled.too_late")
             return as_json(409, {"status": "too_late", "problem": problem, "score": heard.answer.score})
         if heard.too_late:
-            return self._settled(look, invitation_id, heard.answer, 409)
+            return self._settled(look, heard.invitation, heard.answer, 409)
         return pages.thanks_page(
             look,
             score=heard.answer.score,
             change=self._shared.path("s", invitation_id, Purpose.SURVEY),
-            preferences=self._shared.path("p", invitation_id, Purpose.PREFERENCES),
+            preferences=self._way_out("p", heard.invitation, Purpose.PREFERENCES),
         )
 
-    def _settled(self, look: pages.Look, invitation_id: str, answer: Answer, status: int) -> Response:
-        preferences = self._shared.path("p", invitation_id, Purpose.PREFERENCES)
+    def _settled(self, look: pages.Look, invitation: Invitation, answer: Answer, status: int) -> Response:
+        preferences = self._way_out("p", invitation, Purpose.PREFERENCES)
         return pages.settled_page(look, answer, status, preferences=preferences)
+
+    def _way_out(self, letter: str, invitation: Invitation, purpose: Purpose) -> str:
+        """Where mails can be stopped; nowhere for a visitor who gave no address."""
+        return self._shared.path(letter, invitation.invitation_id, purpose) if invitation.person_key else ""
 
     async def _ask_again(self, invitation_id: str, error: BadField, fields: Fields, at: dt.datetime) -> Response:
         """The page again with what was wrong; what was written and chosen stays in it."""
@@ -136,7 +140,7 @@ class SurveyPages:
         return pages.survey_page(
             look,
             action=self._shared.path("s", found.invitation_id, Purpose.SURVEY),
-            unsubscribe=self._shared.path("u", found.invitation_id, Purpose.UNSUBSCRIBE),
+            unsubscribe=self._way_out("u", found, Purpose.UNSUBSCRIBE),
             answer=found.answer,
             **shown,  # type: ignore[arg-type]
         )

@@ -185,3 +185,13 @@ def test_the_visitors_language(client) -> None:
     assert "Wie wahrscheinlich" in client.get("/f/prospects?language=de").text
     page = client.get("/f/prospects?language=xx", headers={"Accept-Language": "fr"})
     assert 'lang="en"' in page.text
+
+
+def test_who_gave_no_address_is_offered_nothing_to_stop(client) -> None:
+    for email, offered in (("", False), ("ada@customer.example", True)):
+        posted = {"token": token(client), "score": "9", "email": email}
+        change = re.search(r'href="(/s/[^"]+)"', client.post("/f/prospects", data=posted).text)[1]
+        page = client.get(change).text
+        assert ("/u/" in page) == offered
+        thanks = client.post(change, data={"score": "8", "input": "human"}).text
+        assert ("/p/" in thanks) == offered

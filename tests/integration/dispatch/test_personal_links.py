@@ -34,10 +34,13 @@ def ledger(settings):
         yield ledger
 
 
+SURVEYS = {BY_LINK.id: BY_LINK}
+
+
 @pytest.fixture
 def export(ledger, settings, tmp_path: Path):
     def run(**options: bool) -> Exported:
-        return export_links(ledger, settings, BY_LINK, tmp_path / "out", now=NOW, **options)
+        return export_links(ledger, settings, BY_LINK, SURVEYS, tmp_path / "out", now=NOW, **options)
 
     return run
 
@@ -92,7 +95,7 @@ def test_the_rules_of_hand_over_hold(ledger, export) -> None:
 def test_a_paused_survey_and_the_switch_hold_all(ledger, settings, export, tmp_path: Path) -> None:
     invite(ledger, "ada")
     paused = survey(channels=["link"], status="paused")
-    held = export_links(ledger, settings, paused, tmp_path / "paused", now=NOW)
+    held = export_links(ledger, settings, paused, SURVEYS, tmp_path / "paused", now=NOW)
     assert (lines(held), held.handed_out.held) == ([], {"survey paused": 1})
     turn(ledger, SENDING, on=False, by="kim", now=NOW)
     with pytest.raises(BadInput, match="switched off"):
@@ -121,12 +124,22 @@ def test_what_people_are_called_is_no_formula(ledger, export) -> None:
 
 def test_a_survey_that_sends_mails_hands_out_no_links(ledger, settings, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="hands out no links"):
-        export_links(ledger, settings, survey(), tmp_path, now=NOW)
+        export_links(ledger, settings, survey(), SURVEYS, tmp_path, now=NOW)
 
 
 def test_a_folder_that_cannot_be_written_costs_nothing(ledger, settings, tmp_path: Path) -> None:
     invite(ledger, "ada")
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot be written"):
-        export_links(ledger, settings, BY_LINK, tmp_path / "file" / "folder", now=NOW)
+        export_links(ledger, settings, BY_LINK, SURVEYS, tmp_path / "file" / "folder", now=NOW)
     assert total(books(ledger)).pending == 1
+
+
+def test_a_cooldown_of_the_family_counts_its_other_surveys(ledger, settings, tmp_path: Path) -> None:
+    of_family = {"family": "service", "cooldown": {"days": 90, "scope": "family"}}
+    ours, other = survey(channels=["link"], **of_family), survey(id="support", channels=["link"], **of_family)
+    known = {one.id: one for one in (ours, other)}
+    for programme in (other, ours):
+        plan(ledger, [candidate("ada", programme=programme, channel="link")])
+        exported = export_links(ledger, settings, programme, known, tmp_path / programme.id, now=NOW)
+    assert exported.handed_out.suppressed == {"cooldown": 1}

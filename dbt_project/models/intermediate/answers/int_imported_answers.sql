@@ -18,17 +18,9 @@ surveys as (
 
 ),
 
-contact_of_address as (
+known_addresses as (
 
-    select
-        person_key,
-        contact_id,
-        row_number() over (
-            partition by person_key
-            order by case when is_deleted then 1 else 0 end, contact_id
-        ) as place
-    from contacts
-    where person_key in (select person_key from imported)
+    select * from {{ ref('int_known_addresses') }}
 
 ),
 
@@ -48,15 +40,14 @@ placed as (
         imported.*,
         coalesce(
             imported.contact_id,
-            contact_of_address.contact_id,
+            known_addresses.contact_id,
             'address:' || imported.person_key,
             imported.response_id
         ) as placed_contact_id,
         coalesce(own_survey.survey_id, survey_of_name.survey_id, imported.survey, 'unnamed') as survey_id
     from imported
-    left join contact_of_address
-        on contact_of_address.person_key = imported.person_key
-        and contact_of_address.place = 1
+    left join known_addresses
+        on known_addresses.person_key = imported.person_key
     left join surveys as own_survey on own_survey.survey_id = imported.survey
     left join survey_of_name on survey_of_name.survey_name = lower(imported.survey)
 

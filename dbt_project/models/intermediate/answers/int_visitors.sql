@@ -5,9 +5,9 @@ with events as (
 
 ),
 
-contacts as (
+known_addresses as (
 
-    select * from {{ ref('stg_crm__contact') }}
+    select * from {{ ref('int_known_addresses') }}
 
 ),
 
@@ -22,36 +22,20 @@ visits as (
 
 ),
 
-contact_of_address as (
-
-    select
-        person_key,
-        contact_id,
-        account_id,
-        row_number() over (
-            partition by person_key
-            order by case when is_deleted then 1 else 0 end, contact_id
-        ) as place
-    from contacts
-    where person_key in (select person_key from visits)
-
-),
-
 visitors as (
 
     select
         visits.invitation_id as visit_id,
 
         visits.survey_id,
-        coalesce(contact_of_address.contact_id, visits.contact_id) as contact_id,
-        coalesce(contact_of_address.account_id, visits.account_id) as account_id,
+        coalesce(known_addresses.contact_id, visits.contact_id) as contact_id,
+        coalesce(known_addresses.account_id, visits.account_id) as account_id,
         visits.person_key,
 
         visits.came_at
     from visits
-    left join contact_of_address
-        on contact_of_address.person_key = visits.person_key
-        and contact_of_address.place = 1
+    left join known_addresses
+        on known_addresses.person_key = visits.person_key
     where visits.age = 1
 
 )
