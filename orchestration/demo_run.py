@@ -24,6 +24,8 @@ from closedloop.settings import Settings
 from orchestration.up import LOCK
 
 STEPS = ("ingest", "build", "plan", "send", "answer", "all")
+PARTS = (4, 5, 6, 7, 9, 11)
+"""How many parts there are up to each step, for the progress bar."""
 MARKER = "demo.json"
 HOUR = 9
 """The demo's day starts at 09:00 UTC."""
@@ -80,7 +82,7 @@ def run_demo(
 
     heard = None
     console.print(f"[bold]closedloop demo[/bold]  {contacts:,} contacts, seed {seed}, {day}, home {settings.home}")
-    with Steps(console, total=5 + 3 * done) as steps:
+    with Steps(console, total=PARTS[done]) as steps:
         from closedloop.ledger import Ledger
         from closedloop.programme import load_surveys
         from demo.company import make_company
@@ -112,9 +114,11 @@ def run_demo(
 
                     with steps.step("customers open their mail and answer"):
                         heard = answer_mails(settings, seed=seed, clock=clock)
-                    with steps.step("alert the owners of unhappy customers"):
+                    with steps.step("alert owners, thank promoters, plan tasks"):
                         run_job("follow_up_job")
         if done >= 5:
+            with steps.step("tell the CRM: files for its data loader"):
+                run_job("write_back_job")
             with steps.step("build, check and publish again"):
                 run_job("build_and_publish_job")
 
@@ -298,6 +302,8 @@ def _print(summary: dict[str, Any], until: str) -> None:
     print("    .venv/bin/closedloop books            what was planned and what became of it")
     if until == "all":
         print("    .venv/bin/closedloop follow-up list   detractors who wait for a person")
+        print("    .venv/bin/closedloop actions books    what followed the answers")
+        print(f"    {summary['home']}/outbox   what the CRM is told")
     print(f"    {summary['home']}/published/marts.duckdb   the marts, for any BI tool")
 
 
