@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
+import signal
+import subprocess
+import sys
 
 import pytest
 from ledger_world import NOW, candidate, plan, survey
@@ -15,7 +18,7 @@ from closedloop.ledger import Ledger, answers, followups
 from closedloop.ledger.actions import actions_of
 from closedloop.ledger.books import alert_books, books
 from closedloop.ledger.schema import actions, messages
-from closedloop.settings import Settings
+from closedloop.settings import REPO, Settings
 from dispatch.clocks import watch_clocks
 from dispatch.followup import run_follow_up
 from dispatch.sender import send_due
@@ -244,3 +247,50 @@ def test_two_follow_up_runs_at_once_double_nothing(ledger: Ledger, settings: Set
     kinds = ("alert", "case", "health", "task", "timeline")
     every = [*(f"detractor.{kind}" for kind in kinds), "record", "sla_warning"]
     assert sorted(planned) == [name for name in every for _ in range(30)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from closedloop.clock import parse_time
+from closedloop.ledger import Ledger, actions, followups
+from closedloop.settings import Settings
+from dispatch import followup
+
+home, where = Path(sys.argv[1]), sys.argv[2]
+module = {"add_followups": followups, "add_messages": actions, "add_events": actions, "actions_of": followup}[where]
+calls = []
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+original = getattr(module, where)
+
+def second(*arguments, **more):  # the first answer goes through, the second dies in the middle
+    calls.append(where)
+    return die() if len(calls) == 2 else original(*arguments, **more)
+
+setattr(module, where, second)
+settings = Settings(home=home, _env_file=None)
+with Ledger.open(settings) as ledger:
+    followup.run_follow_up(ledger, settings, (), now=parse_time(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("where", ["actions_of", "add_followups", "add_messages", "add_events"])
+def test_killed_at_any_step_each_action_is_planned_once(settings: Settings, ledger: Ledger, where: str):
+    ids = plan(ledger, [candidate(f"p{number}") for number in range(3)])
+    for number, invitation_id in enumerate(ids):
+        _answer(ledger, invitation_id, 3, NOW + number * HOUR)
+    ledger.close()
+    now = NOW + 5 * HOUR
+    words = [sys.executable, "-c", KILLED, str(settings.home), where, now.isoformat()]
+    assert subprocess.run(words, cwd=REPO).returncode == -signal.SIGKILL
+    with Ledger.open(settings) as again:
+        assert run_follow_up(again, settings, SURVEYS, now=now).answers == 2, "one was through, two are to do"
+        assert run_follow_up(again, settings, SURVEYS, now=now).answers == 0
+        assert len(followups.list_followups(again)) == 3
+        with again.read() as conn:
+            planned = conn.execute(select(actions.c.action)).scalars().all()
+            alerts = conn.execute(select(messages.c.message_id).where(messages.c.kind == "alert")).all()
+    assert len(planned) == 3 * 6 and len(alerts) == 3
