@@ -126,7 +126,7 @@ def test_what_customers_do_is_what_the_ledger_heard(collecting: Settings, ledger
     assert 0 < opened <= report.detractors
     assert 0 < owners_react(ledger, seed=7, now=Clock().now()) < opened
     assert owners_react(ledger, seed=7, now=Clock().now()) == 0
-    assert {row["status"] for row in list_followups(ledger)} == {"open", "in_progress"}
+    assert {row["status"] for row in list_followups(ledger)} == {"open", "acknowledged"}
 
 
 def test_the_written_past_leaves_the_follow_up_nothing_to_do(settings: Settings, ledger: Ledger) -> None:
