@@ -89,7 +89,9 @@ def _contacts_from_crm(settings: Settings, lake: Lake, ledger: Ledger, now: dt.d
     from dispatch.crm import load_write_back
     from ingestion.sources.tasks import closed_tasks
 
-    task = load_write_back(settings.write_back).task
+    task = None
+    with contextlib.suppress(BadInput):  # the write-back says what is wrong with its mapping; reading goes on
+        task = load_write_back(settings.write_back).task
     if task is None or task.key == "Id":
         return
     waiting = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, field_validator, model_validator
@@ -11,7 +12,7 @@ from closedloop.programme.content import Text, WebAddress, scores_in
 from closedloop.programme.filters import FIELDS, fields_of, parse_filter
 from closedloop.programme.matching import matches
 from closedloop.programme.triggers import Part
-from closedloop.yamlfile import Fault
+from closedloop.yamlfile import Fault, load_yaml
 
 if TYPE_CHECKING:
     from closedloop.programme.definitions import Survey
@@ -282,59 +283,11 @@ def check_sequences(own: Sequence[Workflow], sequences: Sequence[MailSequence]) 
                 )
 
 
-STANDARD = tuple(
-    Workflow.model_validate(one)
-    for one in (
-        {
-            "id": "detractor",
-            "scores": "0-6",
-            "actions": [
-                {"do": "alert"},
-                {
-                    "do": "task",
-                    "subject": "Follow up on detractor NPS response from {{ contact_name }} at {{ account_name }}",
-                    "priority": "high",
-                },
-                {"do": "case"},
-                {"do": "timeline", "colour": "red"},
-                {"do": "health", "change": -10},
-            ],
-        },
-        {
-            "id": "passive",
-            "scores": "7-8",
-            "actions": [
-                {
-                    "do": "task",
-                    "subject": "Explore what would make {{ contact_name }} at {{ account_name }} a promoter",
-                },
-                {"do": "timeline", "colour": "yellow"},
-                {"do": "health", "change": 0},
-            ],
-        },
-        {
-            "id": "promoter",
-            "scores": "9-10",
-            "actions": [
-                {
-                    "do": "reply",
-                    "id": "thank-you",
-                    "subject": "Thank you, {{ first_name }}",
-                    "body": "Hi {{ first_name }},\n\nThank you for your answer. It means a lot to all of us that you would "
-                    "recommend {{ company }}, and it tells us what to keep doing.\n\nIf there is anything that we can do "
-                    "for you, just reply to this mail.",
-                },
-                {"do": "timeline", "colour": "green"},
-                {"do": "health", "change": 5},
-                {"do": "advocate"},
-                {"do": "alert", "id": "marketing", "to": "marketing"},
-            ],
-        },
-        {
-            "id": "referral",
-            "scores": "10",
-            "actions": [{"do": "task", "subject": "Contact for referral"}],
-        },
-    )
-)
-"""What follows where a programme says nothing: the work that the documents of this field agree on."""
+class _Standard(Part):
+    workflows: tuple[Workflow, ...]
+
+
+STANDARD = load_yaml(
+    Path(__file__).with_name("standard.yml"), _Standard, what="the standard workflows", manual="docs/workflows.md"
+).workflows
+"""What follows where a programme says nothing."""

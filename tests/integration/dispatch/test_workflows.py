@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from collections.abc import Mapping
 
 import pytest
 from ledger_world import NOW, candidate, plan, survey
 from mail_server import MailServer
+from sqlalchemy import select
 
 from closedloop.clock import Clock
 from closedloop.ledger import Ledger, answers, lists
 from closedloop.ledger.actions import action_books, actions_of
 from closedloop.ledger.followups import list_followups
+from closedloop.ledger.schema import messages
 from closedloop.settings import Settings
 from dispatch.followup import run_follow_up
 from dispatch.knowledge import Known
@@ -192,3 +196,32 @@ def test_the_books_of_actions(ledger, settings):
     books = {book["action"]: book for book in action_books(ledger)}
     assert books["detractor.alert"]["way"] == "mail"
     assert all(book["planned"] == 1 and book["done"] == 0 for book in books.values())
+
+
+LANGUAGES = ["ar", "de", "es", "fr", "he", "ja", "nl", "pt", "pt-BR"]
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_thanks_to_somebody_without_a_name(ledger, settings, language):
+    _after(ledger, settings, 9, survey(language=language), first_name=None, last_name=None, contact_name=None)
+    with ledger.read() as conn:
+        words = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.kind == "reply")))["reply"]
+    assert not re.search(r"\s[,:!،]|^[,様、]", words["body"].strip().split("\n")[0])
+    assert words["subject"] == words["subject"].strip(" ,、") != ""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_thanks_in_the_language_that_the_survey_was_read_in(ledger, settings, language):
+    _after(ledger, settings, 9, survey(language=language))
+    with ledger.read() as conn:
+        payload = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.kind == "reply")))
+    words = payload["reply"]
+    assert "Ada" in words["subject"] and "Thank you" not in words["subject"]
+    assert "Northwind Cloud" in words["body"] and "{{" not in words["body"]
+
+
+def test_thanks_in_english_where_the_survey_is(ledger, settings):
+    _after(ledger, settings, 9, language="de")
+    with ledger.read() as conn:
+        payload = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.kind == "reply")))
+    assert payload["reply"]["subject"] == "Thank you, Ada"
