@@ -76,7 +76,7 @@ class SurveyPages:
         if found.is_expired(at):
             return self._ended(look)
         if found.answer is not None and desk.is_settled(found.answer, at):
-            return self._settled(look, invitation_id, found.answer, 200)
+            return self._settled(look, found, found.answer, 200)
         return self._page(found, look, score=score, problem=problem, status=422 if problem else 200)
 
     async def answer(self, request: Request) -> Response:
