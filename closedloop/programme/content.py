@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from closedloop.errors import BadInput
 from closedloop.programme.rules import Band
@@ -42,6 +42,25 @@ def scores_in(text: str) -> range:
     if not match or not 0 <= int(match[1]) <= int(match[2] or match[1]) <= 10:
         raise ValueError(f"'{text}' is no range of scores; write it as '0-6' or '10'")
     return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def _scores(given: object) -> object:
+    """YAML reads `10` as a number."""
+    return str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+
+
+def _range(text: str) -> str:
+    scores_in(text)
+    return text
+
+
+Scores = Annotated[
+    str,
+    BeforeValidator(_scores),
+    AfterValidator(_range),
+    Field(json_schema_extra={"type": ["string", "integer"]}),
+]
+"""A range of scores such as '0-6' or '10'."""
 
 
 class Question(Part):
@@ -127,19 +146,8 @@ class SurveyQuestion(Part):
     """What there is to choose, in this order."""
     several: bool = False
     """Whether more than one choice may be taken."""
-    scores: str = Field(default="0-10", json_schema_extra={"type": ["string", "integer"]})
+    scores: Scores = "0-10"
     """The scores after which it is asked, such as '0-6' or '10'."""
-
-    @field_validator("scores", mode="before")
-    @classmethod
-    def _as_text(cls, scores: object) -> object:
-        return str(scores) if isinstance(scores, int) and not isinstance(scores, bool) else scores
-
-    @field_validator("scores")
-    @classmethod
-    def _in_range(cls, scores: str) -> str:
-        scores_in(scores)
-        return scores
 
     @field_validator("id")
     @classmethod

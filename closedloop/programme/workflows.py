@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, field_validator, model_validator
 
-from closedloop.programme.content import Text, WebAddress, scores_in
+from closedloop.programme.content import Scores, Text, WebAddress, scores_in
 from closedloop.programme.filters import FIELDS, fields_of, parse_filter
 from closedloop.programme.matching import matches
 from closedloop.programme.triggers import Part
@@ -177,23 +177,12 @@ class Workflow(Part):
 
     id: str = Field(pattern=NAME)
     """`detractor`, `passive`, `promoter` and `referral` are the standard ones; part of every key: never change it."""
-    scores: str = Field(default="0-10", json_schema_extra={"type": ["string", "integer"]})
+    scores: Scores = "0-10"
     """After which scores, such as '0-6' or '10'."""
     where: str = ""
     """A filter such as: account.tier = 'Enterprise'"""
     actions: tuple[Action, ...] = Field(max_length=20)
     """What is done; none at all switches a standard workflow off."""
-
-    @field_validator("scores", mode="before")
-    @classmethod
-    def _as_text(cls, scores: object) -> object:
-        return str(scores) if isinstance(scores, int) and not isinstance(scores, bool) else scores
-
-    @field_validator("scores")
-    @classmethod
-    def _in_range(cls, scores: str) -> str:
-        scores_in(scores)
-        return scores
 
     @field_validator("where")
     @classmethod
