@@ -44,3 +44,13 @@ class Refused(ClosedLoopError):
 
 class Busy(Refused):
     """Another process holds the lock; try again when it is done."""
+
+
+class CrmAway(ClosedLoopError):
+    """The CRM cannot be used now: it is away, busy, or a limit is reached. Trying again later helps; `is_limit` says which."""
+
+    def __init__(self, crm: str, reason: str, *, is_limit: bool = False) -> None:
+        super().__init__(
+            f"{crm} cannot be used now ({reason})\n  what to do: try again later; what was done stays done"
+        )
+        self.reason, self.is_limit = reason, is_limit

@@ -10,31 +10,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from closedloop.errors import BadInput, ClosedLoopError
+from closedloop.errors import BadInput, CrmAway
 from closedloop.settings import Settings
 
 if TYPE_CHECKING:
     from requests import Session
     from simple_salesforce import Salesforce
 
+NAME = "Salesforce"
 TIMEOUT = 120.0
 """Seconds for one reply."""
 LIMITS = ("REQUEST_LIMIT_EXCEEDED", "API_DISABLED_FOR_ORG", "TXN_SECURITY_METERING_ERROR", "EXCEEDED_MAX_SIZE_REQUEST")
 """Refusals of the whole organisation; they pass by themselves, mostly at the end of 24 hours."""
 
 
-class SalesforceAway(ClosedLoopError):
-    """Salesforce cannot be used now: it is away, busy, or a limit is reached. Trying again later helps; `is_limit` says which."""
-
-    def __init__(self, reason: str, *, is_limit: bool = False) -> None:
-        super().__init__(
-            f"Salesforce cannot be used now ({reason})\n  what to do: try again later; what was done stays done"
-        )
-        self.reason, self.is_limit = reason, is_limit
-
-
 def connect(settings: Settings) -> Salesforce:
-    """Log in. Raises BadInput where the settings are not enough, or Salesforce refuses them; SalesforceAway when it is away."""
+    """Log in. Raises BadInput where the settings are not enough, or Salesforce refuses them; CrmAway when it is away."""
     from requests import RequestException
     from simple_salesforce import Salesforce
     from simple_salesforce.exceptions import SalesforceAuthenticationFailed
@@ -64,12 +55,12 @@ def connect(settings: Settings) -> Salesforce:
             remedy="look at the connected app, its flow, and the user that it runs as (docs/salesforce.md)",
         ) from None
     except RequestException as error:
-        raise SalesforceAway(type(error).__name__) from None
+        raise CrmAway(NAME, type(error).__name__) from None
 
 
 @contextmanager
 def told_apart() -> Iterator[None]:
-    """Errors of a call as ours. Raises SalesforceAway for what passes by itself, BadInput for what a person must mend; neither
+    """Errors of a call as ours. Raises CrmAway for what passes by itself, BadInput for what a person must mend; neither
     shows more than Salesforce's code, whose words may hold values."""
     from requests import RequestException
     from simple_salesforce.exceptions import (
@@ -81,21 +72,21 @@ def told_apart() -> Iterator[None]:
     try:
         yield
     except SalesforceOperationError:
-        raise SalesforceAway("a job failed") from None
+        raise CrmAway(NAME, "a job failed") from None
     except RequestException as error:
-        raise SalesforceAway(type(error).__name__) from None
+        raise CrmAway(NAME, type(error).__name__) from None
     except SalesforceAuthenticationFailed as error:
         raise BadInput(f"Salesforce refuses the login ({error.code})", remedy="look at the connected app") from None
     except SalesforceError as error:
         code, status = code_of(error.content), int(error.status or 0)
         if code in LIMITS:
-            raise SalesforceAway(code, is_limit=True) from None
+            raise CrmAway(NAME, code, is_limit=True) from None
         if (
             status >= 500
             or status in (408, 429)
             or code in ("UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "QUERY_TIMEOUT")
         ):
-            raise SalesforceAway(code or f"status {status}") from None
+            raise CrmAway(NAME, code or f"status {status}") from None
         raise BadInput(
             f"Salesforce refuses a request ({code or status})", remedy="docs/salesforce.md lists permissions"
         ) from None

@@ -22,6 +22,8 @@ from closedloop.keys import SHORTEST_KEY, keys_of, read_keys
 from closedloop.webaddress import is_web_address
 from closedloop.webhooks import NAME, Webhook, check_address
 
+Crm = Literal["salesforce", "hubspot"]
+"""What can be asked for changes."""
 REPO = Path(__file__).resolve().parent.parent
 _DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*")
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\w(?:[\w.-]{0,251}\w)?")
@@ -35,9 +37,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=REPO / ".closedloop", description="folder of all state")
     surveys: Path = Field(default=REPO / "surveys", description="folder of survey programmes (YAML)")
     mapping: Path = Field(default=REPO / "mappings" / "salesforce.yml", description="field mapping of the CRM export")
-    crm_sink: Literal["files", "salesforce", "none"] = Field(
+    crm_sink: Literal["files", "salesforce", "hubspot", "none"] = Field(
         default="files",
-        description="where actions for the CRM go: files in `outbox/` of the home, Salesforce, or nowhere",
+        description="where actions for the CRM go: files in `outbox/` of the home, Salesforce, HubSpot, or nowhere",
     )
     write_back: Path = Field(
         default=REPO / "mappings" / "write_back" / "salesforce.yml", description="field mapping of what the CRM is told"
@@ -48,6 +50,8 @@ class Settings(BaseSettings):
     salesforce_username: str = Field(default="", description="the user of the JWT bearer flow")
     salesforce_private_key_file: Path | None = Field(default=None, description="its private key (PEM, RSA)")
     salesforce_api_version: str = Field(default="62.0", pattern=r"^[0-9]{2,3}\.0$", description="of Salesforce's API")
+    hubspot_token: str = Field(default="", description="access token of a private app of HubSpot; empty: none")
+    hubspot_url: str = Field(default="https://api.hubapi.com", description="where HubSpot's API answers")
     engine: Literal["embedded", "shared"] = Field(
         default="embedded",
         description="embedded: SQLite; shared: ledger, catalogue and Dagster storage on PostgreSQL (CLOSEDLOOP_LEDGER_URL)",
@@ -161,9 +165,9 @@ class Settings(BaseSettings):
             raise ValueError("must look like smtp://user:password@host:port")
         return value
 
-    @field_validator("salesforce_url")
+    @field_validator("salesforce_url", "hubspot_url")
     @classmethod
-    def _salesforce(cls, value: str) -> str:
+    def _address_of_crm(cls, value: str) -> str:
         parts = urlsplit(value)
         is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"})
         if value and not (is_safe and parts.hostname and _port_is_number(parts)):

@@ -27,7 +27,7 @@ from closedloop.ledger.showing import close_expired
 from closedloop.ledger.webhooks import forget_delivered
 from closedloop.locks import only_one
 from closedloop.programme import load_surveys
-from closedloop.settings import Settings
+from closedloop.settings import Crm, Settings
 from orchestration import build as workshop
 from orchestration.publish import mend_link, publish, withdraw_planned
 from orchestration.seal import seal_publication
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dispatch.sender import SendReport
     from dispatch.webhooks import WebhookReport
     from ingestion.sources.bounces import BounceReport
+    from ingestion.sources.changes import Reader
     from ingestion.sources.crm import CrmReport
     from ingestion.sources.responses import ResponseReport
     from ingestion.sources.suppressions import SuppressionReport
@@ -116,7 +117,7 @@ def _contacts_from_crm(settings: Settings, lake: Lake, ledger: Ledger, now: dt.d
 
 
 @dataclass
-class SalesforceReport:
+class ChangesReport:
     """What was fetched of each object, and what became of it in the lake."""
 
     fetched: dict[str, int]
@@ -126,32 +127,43 @@ class SalesforceReport:
     """None when nothing changed."""
 
 
-def ingest_salesforce(
+def ingest_changes(
     settings: Settings,
+    crm: Crm,
     *,
     clock: Clock,
     full: bool = False,
     only: Sequence[str] = (),
     progress: Progress | None = None,
-) -> SalesforceReport:
-    """Read what changed in Salesforce into the lake, where it goes on from. What was read until Salesforce was away or a limit
+) -> ChangesReport:
+    """Read what changed in a CRM into the lake, where it goes on from. What was read until the CRM was away or a limit
     reached is loaded all the same; `stopped` says so. Raises BadInput for a login or an object that is refused."""
-    from closedloop.salesforce import connect
+    from ingestion.sources.changes import fetch
     from ingestion.sources.mapping import load_mapping
-    from ingestion.sources.salesforce import fetch
 
-    salesforce, mapping = connect(settings), load_mapping(settings.mapping)
+    reader, mapping = crm_reader(settings, crm), load_mapping(settings.mapping)
     settings.ensure_home()
-    alone = only_one(settings.home / "salesforce.lock", busy="another process reads Salesforce for this home")
+    alone = only_one(settings.home / f"{crm}.lock", busy=f"another process reads {reader.name} for this home")
     with alone, tempfile.TemporaryDirectory(dir=settings.home) as folder:
         with Lake.open(settings) as lake:
-            found = fetch(
-                salesforce, lake, mapping, Path(folder), now=clock.now(), full=full, only=only, progress=progress
-            )
+            found = fetch(reader, lake, mapping, Path(folder), now=clock.now(), full=full, only=only, progress=progress)
         report = None
         if any(found.records.values()):
             report = ingest_crm(settings, Path(folder), now=clock.now(), progress=progress)
-    return SalesforceReport(found.records, found.warnings, found.stopped, report)
+    return ChangesReport(found.records, found.warnings, found.stopped, report)
+
+
+def crm_reader(settings: Settings, crm: Crm) -> Reader:
+    """The source of a CRM. Raises BadInput when it is not set up, or refuses the login."""
+    if crm == "hubspot":
+        from closedloop import hubspot
+        from ingestion.sources.hubspot import HubSpotReader
+
+        return HubSpotReader(hubspot.connect(settings))
+    from closedloop.salesforce import connect
+    from ingestion.sources.salesforce import SalesforceReader
+
+    return SalesforceReader(connect(settings))
 
 
 def ingest_responses(settings: Settings, file: Path, *, now: dt.datetime) -> ResponseReport:
@@ -416,6 +428,11 @@ def crm_sink(settings: Settings, *, now: dt.datetime) -> Sink:
         from dispatch.crm.salesforce import SalesforceSink
 
         return SalesforceSink(connect(settings), now=now)
+    if settings.crm_sink == "hubspot":
+        from closedloop import hubspot
+        from dispatch.crm.hubspot import HubSpotSink
+
+        return HubSpotSink(hubspot.connect(settings), now=now)
     return FileSink(settings.home / "outbox")
 
 

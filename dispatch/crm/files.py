@@ -19,6 +19,7 @@ class FileSink:
     """`<folder>/<batch>/<Object>.<kind>.csv`, to be upserted by the first column; a folder is there as a whole or not at all."""
 
     name = "files"
+    batch = 1_000
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

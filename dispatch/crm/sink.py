@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -45,6 +45,8 @@ class Sink(Protocol):
     """One CRM, or what stands for it."""
 
     name: str
+    batch: int
+    """So many actions at a time suit it."""
 
     def write(self, batch: int, records: Sequence[Record]) -> list[Outcome]:
         """Write records, each by its key, and say what became of each, in their order.
@@ -53,3 +55,14 @@ class Sink(Protocol):
         record never raises.
         """
         ...
+
+
+def groups(records: Sequence[Record], largest: int) -> Iterator[list[int]]:
+    """Places of records that can be written by one call: of one kind, object and key, so with the same fields and each key once;
+    at most `largest`."""
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for place, record in enumerate(records):
+        found.setdefault((record.kind, record.object, record.key), []).append(place)
+    for places in found.values():
+        for start in range(0, len(places), largest):
+            yield places[start : start + largest]

@@ -21,8 +21,6 @@ from dispatch.crm.mapping import WriteBack
 from dispatch.crm.records import NOTHING_TO_WRITE, records_of
 from dispatch.crm.sink import Outcome, Record, Sink, SinkDown
 
-BATCH = 200
-"""Actions at a time: their records fit into one call of most CRMs."""
 FIRST_WAIT, LAST_WAIT = dt.timedelta(minutes=1), dt.timedelta(hours=6)
 MAX_ATTEMPTS = 20
 """After so many tries, some three days, what is still refused for now has failed."""
@@ -53,7 +51,7 @@ def write_back(
     """Write all actions that wait for the CRM; `progress` is called after each batch. One bad record stops no other."""
     report, reasons = WriteBackReport(), Counter[str]()
     while report.stopped is None:
-        batch, rows = books.begin(ledger, [CRM], now=clock.now(), limit=BATCH)
+        batch, rows = books.begin(ledger, [CRM], now=clock.now(), limit=sink.batch)
         if not rows:
             break
         with ledger.read() as conn:

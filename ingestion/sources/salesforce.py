@@ -1,36 +1,23 @@
-"""Salesforce as a source: what changed since the lake's newest row of each object becomes an export like any other.
-
-Where to go on is read from the lake, so that nothing is skipped whatever dies, and nothing has to be remembered. Changes are read
-with an overlap, since a transaction that took long commits rows with an older time of modification; what the lake has
-already counts as unchanged there.
-"""
+"""Salesforce as a source: by REST, and from many records on by a job of the Bulk API 2.0."""
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import duckdb
-
-from closedloop.errors import BadInput
-from closedloop.lake import Lake
-from closedloop.lake.catalogue import CRM_KEYS, CRM_OBJECTS, CRM_TIMES
-from closedloop.salesforce import SalesforceAway, told_apart
-from ingestion.sources.exports import MANIFEST
-from ingestion.sources.mapping import Mapping as FieldMapping
+from closedloop.errors import BadInput, CrmAway
+from closedloop.lake.catalogue import CRM_KEYS
+from closedloop.salesforce import NAME, told_apart
+from ingestion.sources.changes import ObjectNotThere, Progress, Wanted
 
 if TYPE_CHECKING:
     from simple_salesforce import Salesforce
 
 T = TypeVar("T")
-Progress = Callable[[str], None]
 
-OVERLAP = dt.timedelta(minutes=10)
 BULK_FROM = 20_000
 """So many records or more are read by a job of the Bulk API 2.0, in chunks."""
 CHUNK = 50_000
@@ -40,116 +27,47 @@ POLL_SECONDS = 1.0
 """Between two looks at a job; the library waits longer each time."""
 
 
-@dataclass
-class Fetched:
-    """What was read. `warnings` tell of objects and fields that are not there; `stopped` why the run ended early: what was
-    read until then is whole, and the next run goes on from there."""
+class SalesforceReader:
+    """Reads by system modification time, deleted records among it."""
 
-    records: dict[str, int] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    stopped: str | None = None
+    name = NAME
 
+    def __init__(self, salesforce: Salesforce) -> None:
+        self._salesforce = salesforce
 
-def fetch(
-    salesforce: Salesforce,
-    lake: Lake,
-    mapping: FieldMapping,
-    folder: Path,
-    *,
-    now: dt.datetime,
-    full: bool = False,
-    only: Sequence[str] = (),
-    bulk_from: int = BULK_FROM,
-    progress: Progress | None = None,
-) -> Fetched:
-    """Write what changed of the mapping's objects (or of `only` these) to `folder`, as an export that `ingest_crm` reads.
+    def read(self, wanted: Wanted, file: Path) -> int:
+        """Write what changed of one object to `file`: the fields that the mapping and the models read, and every custom field."""
+        query = _query(wanted.api_name, self._fields(wanted), wanted.changed_after)
+        return _read(self._salesforce, wanted.api_name, query, file, wanted.tell)
 
-    Deleted records are among it. `full` reads everything that there is, deleted records too, and still deletes nothing by
-    absence. Raises BadInput for an object that the mapping demands and Salesforce does not show.
-    """
-    tell, found = progress or (lambda _: None), Fetched()
-    since = {} if full else newest_changes(lake)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, item in mapping.objects.items():
-        if only and name not in only:
-            continue
-        api_name = Path(item.file).stem
+    def _fields(self, wanted: Wanted) -> list[str]:
         try:
-            fields = _fields(salesforce, api_name, name, mapping, found, required=item.required)
-            if fields:
-                query = _query(api_name, fields, since.get(name))
-                count = _read(salesforce, api_name, query, folder / item.file, bulk_from, tell)
-                found.records[name] = count
-        except SalesforceAway as away:
-            (folder / item.file).unlink(missing_ok=True)
-            found.stopped = away.reason
-            break
-    (folder / MANIFEST).write_text(json.dumps({"exported_at": now.isoformat(), "mode": "delta"}))
-    return found
-
-
-def newest_changes(lake: Lake) -> dict[str, dt.datetime]:
-    """The newest SystemModstamp that the lake has of each object, UTC."""
-    found = {}
-    with duckdb.connect() as con:
-        con.execute("set timezone = 'UTC'")
-        cut = lake.cut()
-        for name in CRM_OBJECTS:
-            table = f"crm.{name}"
-            if table in cut:
-                query = f"select max(try_cast(SystemModstamp as timestamptz)) from ({lake.select(table, cut)})"
-                newest = con.execute(query).fetchall()[0][0]
-                if newest is not None:
-                    found[name] = newest.astimezone(dt.UTC)
-    return found
-
-
-def _fields(
-    salesforce: Salesforce, api_name: str, name: str, mapping: FieldMapping, found: Fetched, *, required: bool
-) -> list[str]:
-    """The fields to ask for: what the mapping and the models read, and every custom field. Empty where there is no object."""
-    try:
-        described = _patiently(lambda: salesforce.restful(f"sobjects/{api_name}/describe"))
-    except BadInput:
-        if required:
-            raise BadInput(
-                f"Salesforce shows no object {api_name}",
-                field=name,
-                remedy="give the user that this runs as read access to it (docs/salesforce.md)",
-            ) from None
-        found.warnings.append(f"{api_name}: not there, or not to be seen by this user; left out")
-        return []
-    known = {one["name"]: one["type"] for one in (described or {}).get("fields", ())}
-    wanted = {*CRM_KEYS, *CRM_OBJECTS[name], *mapping.columns_of(Path(api_name).with_suffix(".csv").name)}
-    by_name = {field.casefold(): field for field in known}
-    fields = {by_name[field.casefold()] for field in wanted if field.casefold() in by_name}
-    missing = sorted(field for field in CRM_OBJECTS[name] if field.casefold() not in by_name)
-    if missing:
-        found.warnings.append(f"{api_name}: without {', '.join(missing)}; what is computed from them stays empty")
-    retyped = sorted(field for field in fields & CRM_TIMES.keys() if known[field] not in ("date", "datetime"))
-    if retyped:
-        found.warnings.append(
-            f"{api_name}: {', '.join(retyped)}: no date any more; rows where it cannot be read as one wait in quarantine"
-        )
-    fields |= {
-        field
-        for field, kind in known.items()
-        if field.endswith("__c") and kind not in ("base64", "address", "location")
-    }
-    return sorted(fields)
+            described = _patiently(lambda: self._salesforce.restful(f"sobjects/{wanted.api_name}/describe"))
+        except BadInput:
+            raise ObjectNotThere from None
+        known = {one["name"]: one["type"] for one in (described or {}).get("fields", ())}
+        wanted.compare(known)
+        by_name = {field.casefold(): field for field in known}
+        read = {name.casefold() for name in (*CRM_KEYS, *wanted.filled, *wanted.columns)}
+        own = {
+            field
+            for field, kind in known.items()
+            if field.endswith("__c") and kind not in ("base64", "address", "location")
+        }
+        return sorted({by_name[name] for name in read if name in by_name} | own)
 
 
 def _query(api_name: str, fields: Sequence[str], since: dt.datetime | None) -> str:
-    where = f" WHERE SystemModstamp >= {since - OVERLAP:%Y-%m-%dT%H:%M:%SZ}" if since else ""
+    where = f" WHERE SystemModstamp >= {since:%Y-%m-%dT%H:%M:%SZ}" if since else ""
     return f"SELECT {', '.join(fields)} FROM {api_name}{where} ORDER BY SystemModstamp, Id"
 
 
-def _read(salesforce: Salesforce, api_name: str, query: str, file: Path, bulk_from: int, tell: Progress) -> int:
+def _read(salesforce: Salesforce, api_name: str, query: str, file: Path, tell: Progress) -> int:
     """Write the records of a query to a file; how many. A place that Salesforce lost means to begin anew."""
     for tries_left in range(TRIES - 1, -1, -1):
         try:
             first = _patiently(lambda: salesforce.query(query, include_deleted=True))
-            if first["totalSize"] >= bulk_from:
+            if first["totalSize"] >= BULK_FROM:
                 return _by_job(salesforce, api_name, query, file, tell)
             return _by_pages(salesforce, first, api_name, file, tell)
         except BadInput as error:
@@ -226,7 +144,7 @@ def _patiently(call: Callable[[], T], salesforce: Salesforce | None = None) -> T
                     if salesforce is None or not tries_left:
                         raise
                     salesforce._refresh_session()
-        except SalesforceAway as away:
+        except CrmAway as away:
             if away.is_limit or not tries_left:
                 raise
     raise AssertionError("the last try returns or raises")

@@ -12,6 +12,7 @@ import click
 
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
+from closedloop.settings import Crm
 from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
 
 
@@ -41,11 +42,15 @@ def ingest_crm(context: Context, folder: Path, mapping: Path | None, as_json: bo
         sys.exit(BadInput.exit_code)
 
 
-@ingest.command("salesforce")
-@click.option("--full", is_flag=True, help="Everything, not only what changed since the last time.")
-@click.option(
+full = click.option("--full", is_flag=True, help="Everything, not only what changed since the last time.")
+only = click.option(
     "--object", "only", multiple=True, help="Only this object of the mapping, such as account; may be repeated."
 )
+
+
+@ingest.command("salesforce")
+@full
+@only
 @as_json
 @click.pass_obj
 def ingest_salesforce(context: Context, full: bool, only: tuple[str, ...], as_json: bool) -> None:
@@ -53,10 +58,27 @@ def ingest_salesforce(context: Context, full: bool, only: tuple[str, ...], as_js
 
     Exit code 1 when Salesforce was away or a limit was reached: what was read until then is loaded, and the next run goes on.
     """
+    _ingest_changes(context, "salesforce", full, only, as_json)
+
+
+@ingest.command("hubspot")
+@full
+@only
+@as_json
+@click.pass_obj
+def ingest_hubspot(context: Context, full: bool, only: tuple[str, ...], as_json: bool) -> None:
+    """Read what changed in HubSpot (docs/another-crm.md), on from where the lake ends.
+
+    Exit code 1 when HubSpot was away or a limit was reached: what was read until then is loaded, and the next run goes on.
+    """
+    _ingest_changes(context, "hubspot", full, only, as_json)
+
+
+def _ingest_changes(context: Context, source: Crm, full: bool, only: tuple[str, ...], as_json: bool) -> None:
     from orchestration import work
 
     say = None if as_json else lambda text: click.echo(f"  {text}", err=True)
-    report = work.ingest_salesforce(context.settings, clock=context.clock, full=full, only=only, progress=say)
+    report = work.ingest_changes(context.settings, source, clock=context.clock, full=full, only=only, progress=say)
     crm = report.crm
     result = {
         "fetched": report.fetched,

@@ -6,7 +6,7 @@ from dagster import AssetSelection, Definitions, define_asset_job, in_process_ex
 
 from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform, platform_resource
-from orchestration.operations import hand_work, outreach, salesforce, sensors, webhooks
+from orchestration.operations import crm_changes, hand_work, outreach, sensors, webhooks
 
 
 def definitions(platform: Platform | None = None) -> Definitions:
@@ -41,12 +41,12 @@ def definitions(platform: Platform | None = None) -> Definitions:
                 AssetSelection.assets(names.lake_key(names.RESPONSES)),
                 description="Read a CSV file with answers of another tool (its path is the config of the step).",
             ),
-            salesforce.ingest_salesforce,
+            *crm_changes.JOBS,
             *hand_work.JOBS,
             webhooks.webhooks_job,
         ],
         sensors=sensors.SENSORS,
-        schedules=[*sensors.SCHEDULES, salesforce.salesforce_changes],
+        schedules=[*sensors.SCHEDULES, *crm_changes.SCHEDULES],
         resources={"platform": platform_resource(platform)},
         executor=in_process_executor,
     )

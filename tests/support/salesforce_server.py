@@ -2,7 +2,7 @@
 
 Replies agree with those that Salesforce's own engineers recorded (`salesforce_recorded.json`; `test_salesforce_server` compares
 them): query, paging by nextRecordsUrl, malformed queries, unknown columns, expired sessions, missing required fields, a limit
-that is reached, jobs of the Bulk API 2.0 and their results in pages. After its documentation alone: tokens, describe, queryAll,
+that is reached, jobs of the Bulk API 2.0 that read and that write, and their results. After its documentation alone: tokens, describe, queryAll,
 upserts and updates of composite collections, notifications.
 """
 
@@ -155,6 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         self._answer("PATCH")
 
+    def do_PUT(self) -> None:
+        self._answer("PUT")
+
     def _answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
@@ -235,6 +238,17 @@ class _Handler(BaseHTTPRequestHandler):
             case "POST", ["actions", "standard", "customNotificationAction"]:
                 org.notified += json.loads(body)["inputs"]
                 self._json(200, [{"isSuccess": True, "errors": None} for _ in json.loads(body)["inputs"]])
+            case "POST", ["jobs", "ingest"]:
+                self._json(200, self._open_job(json.loads(body)))
+            case "PUT", ["jobs", "ingest", job, "batches"]:
+                org.jobs[job]["_rows"] = list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+                self._send(201, b"", "text/plain", {})
+            case "PATCH", ["jobs", "ingest", job]:
+                self._json(200, self._close_job(job, json.loads(body)["state"]))
+            case "GET", ["jobs", "ingest", job]:
+                self._json(200, self._ingested(job))
+            case "GET", ["jobs", "ingest", job, "successfulResults" | "failedResults" as kind]:
+                self._send(200, org.jobs[job][kind].encode(), "text/csv", {})
             case "POST", ["jobs", "query"]:
                 self._json(200, self._start_job(json.loads(body)))
             case "GET", ["jobs", "query", job]:
@@ -336,6 +350,69 @@ class _Handler(BaseHTTPRequestHandler):
             more["errorMessage"] = "InternalServerError : the job failed"
         return {name: value for name, value in found.items() if name != "_rows"} | more
 
+    def _open_job(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        org = self.org
+        if wanted["object"] not in org.fields:
+            raise Refused(400, "INVALIDENTITY", "Unable to find object")
+        job = f"750{len(org.jobs):015d}"
+        org.jobs[job] = {
+            "id": job,
+            "operation": wanted["operation"],
+            "object": wanted["object"],
+            "createdById": "005000000000000AAA",
+            "createdDate": stamp(org.now),
+            "systemModstamp": stamp(org.now),
+            "state": "Open",
+            "concurrencyMode": "Parallel",
+            "contentType": "CSV",
+            "apiVersion": 62.0,
+            "contentUrl": f"services/data/v62.0/jobs/ingest/{job}/batches",
+            "lineEnding": "LF",
+            "columnDelimiter": "COMMA",
+            "_key": wanted.get("externalIdFieldName"),
+        }
+        return _told(org.jobs[job])
+
+    def _close_job(self, job: str, state: str) -> dict[str, Any]:
+        self.org.jobs[job]["state"] = state
+        without = ("contentUrl", "lineEnding", "columnDelimiter")
+        return {name: value for name, value in _told(self.org.jobs[job]).items() if name not in without}
+
+    def _ingested(self, job: str) -> dict[str, Any]:
+        found, org = self.org.jobs[job], self.org
+        more: dict[str, Any] = {"jobType": "V2Ingest", "retries": 0, "totalProcessingTime": 0}
+        more |= {"apiActiveProcessingTime": 0, "apexProcessingTime": 0}
+        if found["state"] == "UploadComplete":
+            rows, name, key = found["_rows"], found["object"], found["_key"]
+            unknown = sorted(set(rows[0]) - set(org.fields[name]))
+            if unknown or org.takes("job"):
+                found["state"] = "Failed"
+                found["errorMessage"] = f"InvalidBatch : InvalidBatch : Field name not found : {''.join(unknown[:1])}"
+                found["successfulResults"] = found["failedResults"] = ""
+                found["_counts"] = (0, 0)
+            else:
+                self._take_rows(found, rows, name, key)
+        done, failed = found["_counts"]
+        more |= {"numberRecordsProcessed": done + failed, "numberRecordsFailed": failed}
+        return {name: value for name, value in _told(found).items() if name != "contentUrl"} | more
+
+    def _take_rows(self, found: dict[str, Any], rows: list[dict[str, str]], name: str, key: str | None) -> None:
+        """A cell that is empty leaves its field, `#N/A` clears it."""
+        good, bad = [], []
+        for row in rows:
+            given = {field: None if value == "#N/A" else value for field, value in row.items() if value != ""}
+            record = {"attributes": {"type": name}, **given}
+            result = self._upsert(name, key, record) if key else self._update(record)
+            if result["success"]:
+                good.append({"sf__Id": result["id"], "sf__Created": str(result.get("created", False)).lower(), **row})
+            else:
+                error = result["errors"][0]
+                fields = ",".join(error["fields"])
+                bad.append({"sf__Id": "", "sf__Error": f"{error['statusCode']}:{error['message']}:{fields} --", **row})
+        found["state"], found["_counts"] = "JobComplete", (len(good), len(bad))
+        found["successfulResults"] = _quoted(["sf__Id", "sf__Created", *rows[0]], good)
+        found["failedResults"] = _quoted(["sf__Id", "sf__Error", *rows[0]], bad)
+
     def _results(self, job: str, query: dict[str, str]) -> None:
         rows = self.org.jobs[job]["_rows"]
         start = int(base64.b64decode(query["locator"] + "==")) if query.get("locator") else 0
@@ -371,6 +448,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
         if length != len(data):
             self.close_connection = True
+
+
+def _told(job: dict[str, Any]) -> dict[str, Any]:
+    hidden = ("successfulResults", "failedResults")
+    return {name: value for name, value in job.items() if not name.startswith("_") and name not in hidden}
+
+
+def _quoted(columns: list[str], rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from closedloop.ledger.actions import action_books, actions_of
 from closedloop.salesforce import connect
 from closedloop.settings import REPO, Settings
 from dispatch.crm import load_write_back, write_back
+from dispatch.crm import salesforce as crm_salesforce
 from dispatch.crm.salesforce import SalesforceSink
 from dispatch.followup import run_follow_up
 
@@ -203,6 +204,7 @@ from closedloop.ledger import actions
 from closedloop.salesforce import connect
 from closedloop.settings import REPO, Settings
 from dispatch.crm import load_write_back, write_back
+from dispatch.crm import salesforce as crm_salesforce
 from dispatch.crm.salesforce import SalesforceSink
 
 home, url, where = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -250,6 +252,43 @@ def test_killed_between_any_two_calls_every_record_is_there_once(tmp_path: Path,
         == sum(count for name, count in done.items() if name.endswith((".task", ".timeline")))
     )
     assert ours["Case"] == [f"{ids[0]}:detractor.case"]
+
+
+@pytest.fixture
+def by_jobs(monkeypatch):
+    """Two records of a kind are many."""
+    monkeypatch.setattr(crm_salesforce, "BULK_FROM", 2)
+    monkeypatch.setattr(crm_salesforce, "POLL_SECONDS", 0.0)
+
+
+def test_many_go_out_by_jobs(ledger, connected, org, by_jobs):
+    ids = [_answered(ledger, connected, score, name) for name, score in (("ann", 5), ("bob", 4))]
+    report = _write(ledger, connected)
+    assert report.failed == report.later == 0
+    assert _ours(org)["NPS_Response__c"] == sorted(ids)
+    assert org.calls["POST jobs"] == 6, "answers, contacts, causes, tasks, timeline, cases; accounts are one record"
+    ann = org.objects["Contact"]["ann"]
+    assert (ann["NPS_Last_Score__c"], ann["NPS_Advocate__c"], ann["NPS_Advocate_Since__c"]) == ("5", "false", None)
+    record = next(row for row in org.objects["NPS_Response__c"].values() if row["Closedloop_Id__c"] == ids[0])
+    assert actions_of(ledger, ids[0])["record"]["record_id"] == record["Id"]
+
+
+@pytest.mark.parametrize("fault", ["lock", "duplicate", "job", "expired"])
+def test_what_a_job_does_not_do_goes_out_in_collections(ledger, connected, org, by_jobs, fault):
+    ids = [_answered(ledger, connected, 5, name) for name in ("ann", "bob")]
+    sink = SalesforceSink(connect(connected), now=NOW)
+    org.fail(fault)
+    report = write_back(ledger, sink, MAPPING, clock=At(NOW))
+    assert report.failed == report.later == 0 and report.done
+    assert org.calls["PATCH composite"] > 1, "the accounts are one record, and what the job did not do"
+    assert _ours(org)["NPS_Response__c"] == sorted(ids) and len(_ours(org)["Task"]) == 4
+
+
+def test_a_job_that_one_field_spoils_names_it_and_the_rest_is_written(ledger, connected, org, by_jobs):
+    del org.fields["Task"]["NPS_Colour__c"]
+    ids = [_answered(ledger, connected, 5, name) for name in ("ann", "bob")]
+    assert _write(ledger, connected).reasons == {"INVALID_FIELD: NPS_Colour__c": 2}
+    assert len(_ours(org)["Task"]) == 2 and _ours(org)["NPS_Response__c"] == sorted(ids)
 
 
 def _recorded() -> list[dict]:
@@ -337,3 +376,28 @@ def test_a_bulk_query_goes_as_it_went(raw, org):
     last = raw(f"jobs/query/{job}/results", params={"locator": "MTA"})
     assert last.headers["Sforce-Locator"] == _reply("locator=MTA", 200)["headers"]["Sforce-Locator"] == "null"
     assert last.headers["Sforce-NumberOfRecords"] == str(len(org.objects["Account"]) - 10)
+
+
+def test_a_job_that_writes_goes_as_it_went(raw, org):
+    org.put("Account", Name="Company")
+    made = raw("jobs/ingest", "POST", json={"operation": "insert", "object": "Account"})
+    assert made.json().keys() == json.loads(_reply("jobs/ingest", 200)["body"]).keys()
+    job = made.json()["id"]
+    assert raw(f"jobs/ingest/{job}/batches", "PUT", data="Name,Employees\nFoo,12\n").status_code == 201
+    closed = raw(f"jobs/ingest/{job}", "PATCH", json={"state": "UploadComplete"}).json()
+    theirs = [
+        json.loads(one["response"]["body"]).keys()
+        for one in _recorded()
+        if one["request"]["url"].endswith("jobs/ingest/7507Q000009f52jQAA")
+    ]
+    assert closed.keys() == theirs[0]
+    ended = raw(f"jobs/ingest/{job}").json()
+    recorded = json.loads(
+        next(
+            one["response"]["body"]
+            for one in _recorded()
+            if one["request"]["method"] == "GET" and one["request"]["url"].endswith("jobs/ingest/7507Q000009f52jQAA")
+        )
+    )
+    assert ended.keys() == recorded.keys()
+    assert (ended["state"], ended["errorMessage"]) == (recorded["state"], recorded["errorMessage"])

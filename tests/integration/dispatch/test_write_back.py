@@ -45,6 +45,7 @@ class Memory:
     """A CRM in memory; `judge` says what it makes of a record."""
 
     name = "memory"
+    batch = 200
 
     def __init__(self, judge: Callable[[Record], Outcome] = lambda record: Outcome("done", record_id="x1")) -> None:
         self.judge, self.records, self.writes, self.batches = judge, {}, 0, []

@@ -18,7 +18,7 @@ from closedloop.ledger.followups import course_of, list_followups
 from closedloop.settings import Settings
 from dispatch.followup import run_follow_up
 from ingestion.sources import salesforce as source
-from orchestration.work import ingest_salesforce
+from orchestration.work import ingest_changes
 
 NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -54,7 +54,7 @@ def connected(tmp_path: Path, org: SalesforceServer) -> Settings:
 
 
 def _read(settings: Settings, at: dt.datetime = NOW + HOUR, **options):
-    return ingest_salesforce(settings, clock=At(at), **options)
+    return ingest_changes(settings, "salesforce", clock=At(at), **options)
 
 
 def _rows(settings: Settings, name: str) -> list[tuple]:
@@ -104,7 +104,6 @@ def test_a_bulk_job_with_a_chunk_that_is_cut_and_a_session_that_ends(connected, 
     monkeypatch.setattr(source, "BULK_FROM", 20)
     monkeypatch.setattr(source, "CHUNK", 15)
     monkeypatch.setattr(source, "POLL_SECONDS", 0.0)
-    monkeypatch.setitem(source.fetch.__kwdefaults__, "bulk_from", 20)
     for number in range(50):
         org.put("Account", Name=f'Company "{number}",\nLtd')
     org.fail("cut", 2)
