@@ -5,7 +5,6 @@ The edge passes the time; nothing here reads a clock.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +17,6 @@ from closedloop.errors import BadInput, Refused
 from closedloop.lake import Lake
 from closedloop.ledger import Ledger, followups
 from closedloop.ledger import builds as ledger_builds
-from closedloop.ledger.actions import actions_of
 from closedloop.ledger.lists import suppress
 from closedloop.ledger.planning import Sealed
 from closedloop.ledger.reconcile import reconcile as by_evidence
@@ -29,6 +27,7 @@ from closedloop.locks import only_one
 from closedloop.programme import load_surveys
 from closedloop.settings import Crm, Settings
 from orchestration import build as workshop
+from orchestration.from_crm import record_from_crm
 from orchestration.publish import mend_link, publish, withdraw_planned
 from orchestration.seal import seal_publication
 
@@ -81,39 +80,8 @@ def ingest_crm(
             progress=progress,
         )
         suppress(ledger, report.opted_out_keys, "opted_out", now=now)
-        _contacts_from_crm(settings, lake, ledger, now)
+        report.warnings += record_from_crm(settings, lake, ledger, now=now)
         return report
-
-
-def _contacts_from_crm(settings: Settings, lake: Lake, ledger: Ledger, now: dt.datetime) -> None:
-    """Who closed a follow-up's task in the CRM has contacted the customer: it stops the clocks, as of then."""
-    from dispatch.crm import load_write_back
-    from ingestion.sources.tasks import closed_tasks
-
-    task = None
-    with contextlib.suppress(BadInput):  # the write-back says what is wrong with its mapping; reading goes on
-        task = load_write_back(settings.write_back).task
-    if task is None or task.key == "Id":
-        return
-    waiting = {
-        f"{row['invitation_id']}:{name}": row
-        for row in followups.list_followups(ledger)
-        if row["first_contact_at"] is None
-        for name in actions_of(ledger, row["invitation_id"])
-        if name.startswith("detractor.task")
-    }
-    for closed in closed_tasks(lake, waiting, key_field=task.key):
-        row = waiting[closed.key]
-        at = min(max(closed.closed_at, row["opened_at"]), now)
-        with contextlib.suppress(BadInput), ledger.write() as conn:  # somebody was faster: then it is recorded
-            followups.first_contact(
-                conn,
-                row["invitation_id"],
-                at=at,
-                by=closed.owner_id or "the CRM",
-                note="Task closed in the CRM",
-                now=now,
-            )
 
 
 @dataclass

@@ -33,6 +33,11 @@ Key = tuple[str, str]
 """Invitation and action."""
 
 
+def kind_of(action: str) -> str:
+    """What an action does, by its name: `detractor.task-2` is a task."""
+    return (action.partition(".")[2] or action).partition("-")[0].partition(":")[0]
+
+
 @dataclass(frozen=True)
 class Action:
     """One action to plan; `message` is the mail of way `mail`, `due_at` (UTC) the time before which it is not done."""

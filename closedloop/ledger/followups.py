@@ -19,7 +19,7 @@ from closedloop.ledger.rows import Row, add_events, event, payload_from
 from closedloop.ledger.schema import actions, answers, events, followups, messages
 from closedloop.programme.steps import ACKNOWLEDGED, CLOSED, INVESTIGATING, OPEN, OUTCOMES, check_move
 
-__all__ = ["OUTCOMES"]
+__all__ = ["CLOSED", "OUTCOMES"]
 
 _INVITATION_COLUMNS = ("invitation_id", "kind", "survey_id", "wave_id", "contact_id", "account_id", "person_key")
 _ANSWER_COLUMNS = (
@@ -248,6 +248,12 @@ def reopen(conn: Connection, invitation_id: str, *, at: dt.datetime, by: str, wh
     step = INVESTIGATING if row["first_contact_at"] else OPEN
     _change(conn, invitation_id, status=step, outcome=None, closed_at=None)
     add_events(conn, [event("followup_reopened", row, at=at, now=now, step=step, by=_who(by), why=why.strip())])
+
+
+def reopened_after(conn: Connection, invitation_id: str, moment: dt.datetime) -> bool:
+    """Whether a follow-up was reopened at or after a moment (UTC): what closed it then has had its day."""
+    reopened = (events.c.invitation_id == invitation_id) & (events.c.kind == "followup_reopened")
+    return conn.execute(select(events.c.seq).where(reopened, events.c.occurred_at >= moment)).first() is not None
 
 
 def add_note(conn: Connection, invitation_id: str, note: str, *, by: str, now: dt.datetime) -> None:

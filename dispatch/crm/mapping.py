@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from closedloop.programme.steps import OUTCOMES
 from closedloop.yamlfile import Fault, load_yaml
 
 VALUES: dict[str, tuple[str, ...]] = {
@@ -87,6 +88,13 @@ class OutRecord(_Part):
     fields: dict[str, Annotated[OutField, BeforeValidator(_short)]]
 
 
+class TaskOutcome(_Part):
+    """How a follow-up ended, as somebody records it on its task in the CRM."""
+
+    field: str = Field(min_length=1, description="a custom field of the task, as it is called where tasks are read")
+    values: dict[str, Literal[OUTCOMES]] = Field(min_length=1, description="what stands there: the outcome")  # type: ignore[valid-type]
+
+
 class WriteBack(_Part):
     """The whole mapping. A kind that is left out is not written."""
 
@@ -96,6 +104,7 @@ class WriteBack(_Part):
     account: OutRecord | None = None
     cause: dict[str, OutRecord] = Field(default={}, description="by the event that made the survey due")
     task: OutRecord | None = None
+    task_outcome: TaskOutcome | None = None
     case: OutRecord | None = None
     reopened_case: OutRecord | None = None
     timeline: OutRecord | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from closedloop.clock import parse_time
-from closedloop.ledger.actions import RECORD
+from closedloop.ledger.actions import RECORD, kind_of
 from closedloop.ledger.standing import Standing
 from dispatch.crm.mapping import OutRecord, WriteBack
 from dispatch.crm.sink import Record
@@ -23,9 +23,8 @@ def records_of(action: Mapping[str, Any], mapping: WriteBack, standing: Standing
 
 
 def _kinds(action: Mapping[str, Any], standing: Standing) -> Iterator[tuple[str, dict[str, Any]]]:
-    payload, name = dict(action["payload"]), action["action"].partition(".")[2] or action["action"]
+    payload, kind = dict(action["payload"]), kind_of(action["action"])
     about = payload | {"id": f"{action['invitation_id']}:{action['action']}"}
-    kind = name.partition("-")[0].partition(":")[0]
     if kind == RECORD:
         yield "answer", about | {"id": action["invitation_id"], "answers": json.dumps(payload.get("answers") or {})}
         yield from _contact_and_account(action, standing)

@@ -111,7 +111,7 @@ class SalesforceSink:
 
     def _notify(self, records: Sequence[Record]) -> list[Outcome]:
         path = "actions/standard/customNotificationAction"
-        body = {"inputs": [dict(record.fields) for record in records]}
+        body = {"inputs": [_notification(record) for record in records]}
         try:
             with told_apart():
                 results = self._salesforce.restful(path, method="POST", json=body)
@@ -121,6 +121,12 @@ class SalesforceSink:
             Outcome("done") if one.get("isSuccess") else Outcome("failed", "the notification was refused")
             for one in results or []
         ]
+
+
+def _notification(record: Record) -> dict[str, Any]:
+    """Recipients are a list even if there is one."""
+    to = record.fields.get("recipientIds")
+    return {**record.fields, "recipientIds": [to] if to else []}
 
 
 def _body(record: Record) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import duckdb
 
 from closedloop.lake import Lake
+from ingestion.sources.sqltext import quoted
 
 TABLE = "crm.task"
 
@@ -20,10 +21,15 @@ class ClosedTask:
     key: str
     closed_at: dt.datetime
     owner_id: str | None
+    outcome: str | None = None
+    """In the CRM's words."""
 
 
-def closed_tasks(lake: Lake, keys: Collection[str], *, key_field: str) -> list[ClosedTask]:
-    """Which of our tasks are closed in the CRM, as its newest rows in the lake say; `key_field` is the column of our key.
+def closed_tasks(
+    lake: Lake, keys: Collection[str], *, key_field: str, outcome_field: str | None = None
+) -> list[ClosedTask]:
+    """Which of our tasks are closed in the CRM, as its newest rows in the lake say; `key_field` is the column of our key,
+    `outcome_field` that of the outcome.
 
     Without a time of completion the time of the last change stands for it. Empty where the CRM has no such column.
     """
@@ -36,10 +42,13 @@ def closed_tasks(lake: Lake, keys: Collection[str], *, key_field: str) -> list[C
         known = {name.lower() for name, *_ in con.execute(f"describe select * from {rows}").fetchall()}
         if key_field.lower() not in known:
             return []
-        column = '"' + key_field.replace('"', '""') + '"'
+        column, outcome = quoted(key_field), "null"
+        if outcome_field and outcome_field.lower() in known:
+            outcome = f"nullif(trim({quoted(outcome_field)}), '')"
         found = con.execute(
             f"""
-            select {column}, coalesce(try_cast(CompletedDateTime as timestamptz), try_cast(SystemModstamp as timestamptz)), OwnerId
+            select {column}, coalesce(try_cast(CompletedDateTime as timestamptz), try_cast(SystemModstamp as timestamptz)), OwnerId,
+                {outcome}
             from (
                 select *, row_number() over (partition by Id order by _exported_at desc, _ingested_at desc) as _age from {rows}
             )
@@ -47,4 +56,4 @@ def closed_tasks(lake: Lake, keys: Collection[str], *, key_field: str) -> list[C
             """,
             [list(keys)],
         ).fetchall()
-    return [ClosedTask(key, at.astimezone(dt.UTC), owner) for key, at, owner in found if at is not None]
+    return [ClosedTask(key, at.astimezone(dt.UTC), owner, said) for key, at, owner, said in found if at is not None]

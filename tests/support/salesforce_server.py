@@ -236,8 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
                     raise Refused(404, "NOT_FOUND", "Provided external ID field does not exist or is not accessible")
                 self._json(200, [self._upsert(name, key, one) for one in json.loads(body)["records"]])
             case "POST", ["actions", "standard", "customNotificationAction"]:
-                org.notified += json.loads(body)["inputs"]
-                self._json(200, [{"isSuccess": True, "errors": None} for _ in json.loads(body)["inputs"]])
+                self._json(200, [self._notified(one) for one in json.loads(body)["inputs"]])
             case "POST", ["jobs", "ingest"]:
                 self._json(200, self._open_job(json.loads(body)))
             case "PUT", ["jobs", "ingest", job, "batches"]:
@@ -349,6 +348,13 @@ class _Handler(BaseHTTPRequestHandler):
         if found["state"] == "Failed":
             more["errorMessage"] = "InternalServerError : the job failed"
         return {name: value for name, value in found.items() if name != "_rows"} | more
+
+    def _notified(self, one: dict[str, Any]) -> dict[str, Any]:
+        assert isinstance(one["recipientIds"], list)
+        whole = all(one.get(name) for name in ("customNotifTypeId", "recipientIds", "title", "body", "targetId"))
+        self.org.notified += [one] if whole else []
+        errors = None if whole else [{"statusCode": "REQUIRED_FIELD_MISSING", "message": "words"}]
+        return {"actionName": "customNotificationAction", "errors": errors, "isSuccess": whole, "outputValues": None}
 
     def _open_job(self, wanted: dict[str, Any]) -> dict[str, Any]:
         org = self.org

@@ -20,7 +20,7 @@ from salesforce_server import SalesforceServer
 from closedloop.clock import Clock
 from closedloop.errors import BadInput
 from closedloop.ledger import Ledger, answers
-from closedloop.ledger.actions import action_books, actions_of
+from closedloop.ledger.actions import CRM, Action, action_books, actions_of, plan_actions
 from closedloop.salesforce import connect
 from closedloop.settings import REPO, Settings
 from dispatch.crm import load_write_back, write_back
@@ -252,6 +252,38 @@ def test_killed_between_any_two_calls_every_record_is_there_once(tmp_path: Path,
         == sum(count for name, count in done.items() if name.endswith((".task", ".timeline")))
     )
     assert ours["Case"] == [f"{ids[0]}:detractor.case"]
+
+
+NOTIFY = """
+notification:
+  object: CustomNotification
+  key: id
+  fields:
+    customNotifTypeId: {value: 0ML1}
+    recipientIds: recipient_id
+    title: {from: subject, longest: 250}
+    body: {from: subject, longest: 750}
+    targetId: account_id
+"""
+
+
+def test_a_push_message_reaches_the_owner(ledger, connected, org, tmp_path):
+    path = tmp_path / "write_back.yml"
+    path.write_text((REPO / "mappings/write_back/salesforce.yml").read_text() + NOTIFY)
+    [invitation] = plan(ledger, [candidate("ann")])
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 2, comment="Slow", channel="email", judged="human", at=NOW, now=NOW)
+        given = {"recipient_id": "005A", "subject": "NPS 2 at Acme", "account_id": "acme"}
+        actions = [
+            Action("detractor.notify", CRM, given),
+            Action("detractor.notify-2", CRM, given | {"recipient_id": ""}),
+        ]
+        about = {"invitation_id": invitation, "contact_id": "ann", "account_id": "acme", "survey_id": "pulse"}
+        plan_actions(conn, about, actions, now=NOW)
+    report = write_back(ledger, SalesforceSink(connect(connected), now=NOW), load_write_back(path), clock=At(NOW))
+    assert (report.done, report.reasons) == (1, {"the notification was refused": 1})
+    [sent] = org.notified
+    assert (sent["recipientIds"], sent["title"], sent["targetId"]) == (["005A"], "NPS 2 at Acme", "acme")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from closedloop.clock import Clock
 from closedloop.errors import BadInput
 from closedloop.lake import Lake
 from closedloop.ledger import Ledger, answers
-from closedloop.ledger.followups import course_of, list_followups
+from closedloop.ledger.followups import course_of, list_followups, reopen
 from closedloop.settings import Settings
 from dispatch.followup import run_follow_up
 from ingestion.sources import salesforce as source
@@ -153,12 +153,7 @@ def test_a_transaction_that_took_long_is_not_skipped(connected, org):
 
 
 def test_a_task_that_was_closed_in_the_crm_is_the_first_contact(connected, org):
-    connected.ensure_home()
-    with Ledger.open(connected) as ledger:
-        [invitation] = plan(ledger, [candidate("ann", now=NOW)], now=NOW)
-        with ledger.write() as conn:
-            answers.record_answer(conn, invitation, 3, channel="email", judged="human", at=NOW, now=NOW)
-        run_follow_up(ledger, connected, (), now=NOW)
+    invitation = _waiting_for_contact(connected)
     key = f"{invitation}:detractor.task"
     task = {"Subject": "Follow up", "OwnerId": "005A", "Closedloop_Id__c": key, "Status": "Not Started"}
     org.put("Task", Id="00T1", **task, IsClosed=False, CompletedDateTime=None)
@@ -176,3 +171,62 @@ def test_a_task_that_was_closed_in_the_crm_is_the_first_contact(connected, org):
     assert (row["first_contact_at"], row["status"]) == (NOW + 5 * HOUR, "acknowledged")
     [contact] = [one for one in course if one["kind"] == "first_contact"]
     assert contact["payload"] == {"by": "005A", "note": "Task closed in the CRM"}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "outcome", "contacted"),
+    [
+        ("Resolved", "closed", "resolved", True),
+        ("Partially Resolved", "closed", "partially_resolved", True),
+        ("No Response from Customer", "closed", "no_response", False),
+        ("Something else", "acknowledged", None, True),
+        (None, "acknowledged", None, True),
+    ],
+)
+def test_the_outcome_of_a_task_closes_the_follow_up(connected, org, said, status, outcome, contacted):
+    invitation = _waiting_for_contact(connected)
+    closed = NOW + 5 * HOUR
+    org.now = closed
+    task = {"OwnerId": "005A", "Closedloop_Id__c": f"{invitation}:detractor.task", "NPS_Outcome__c": said}
+    org.put("Task", Id="00T1", **task, IsClosed=True, CompletedDateTime=stamp(closed))
+    report = _read(connected, NOW + 6 * HOUR)
+    with Ledger.open(connected) as ledger:
+        [row] = list_followups(ledger, include_closed=True)
+        assert (row["status"], row["outcome"]) == (status, outcome)
+        assert (row["first_contact_at"], row["closed_at"]) == (
+            closed if contacted else None,
+            closed if outcome else None,
+        )
+        warned = [warning for warning in report.crm.warnings if "outcome" in str(warning)]
+        assert bool(warned) == (said == "Something else")
+        assert said is None or all(said not in str(warning) for warning in warned), "a value may be anything"
+
+
+def test_who_reopens_a_follow_up_is_not_overruled_by_the_old_task(connected, org):
+    invitation = _waiting_for_contact(connected)
+    org.now = NOW + HOUR
+    task = {"OwnerId": "005A", "Closedloop_Id__c": f"{invitation}:detractor.task", "NPS_Outcome__c": "Resolved"}
+    org.put("Task", Id="00T1", **task, IsClosed=True, CompletedDateTime=stamp(NOW + HOUR))
+    _read(connected, NOW + 2 * HOUR)
+    with Ledger.open(connected) as ledger, ledger.write() as conn:
+        reopen(conn, invitation, at=NOW + 3 * HOUR, by="Olga", why="It broke again", now=NOW + 3 * HOUR)
+    org.put("Account", Id="001A", Name="Acme Again")
+    _read(connected, NOW + 4 * HOUR)
+    with Ledger.open(connected) as ledger:
+        assert list_followups(ledger)[0]["status"] == "investigating"
+    org.now = NOW + 5 * HOUR
+    org.put("Task", Id="00T1", NPS_Outcome__c="Unresolvable", CompletedDateTime=stamp(NOW + 5 * HOUR))
+    _read(connected, NOW + 6 * HOUR)
+    with Ledger.open(connected) as ledger:
+        assert list_followups(ledger, include_closed=True)[0]["outcome"] == "unresolvable"
+
+
+def _waiting_for_contact(settings: Settings) -> str:
+    """An invitation whose follow-up waits for the first contact."""
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        [invitation] = plan(ledger, [candidate("ann", now=NOW)], now=NOW)
+        with ledger.write() as conn:
+            answers.record_answer(conn, invitation, 3, channel="email", judged="human", at=NOW, now=NOW)
+        run_follow_up(ledger, settings, (), now=NOW)
+    return invitation
