@@ -20,6 +20,10 @@ where contact_id = ? or account_id = ?
 order by contact_id = ? desc, submitted_at desc, response_id
 limit 10
 """
+_TABLES = "select table_name from information_schema.tables where table_schema = 'marts'"
+_CUSTOM = "select field, value from marts.dim_custom_fields where subject = ? and subject_id = ?"
+_CUSTOM_BEFORE = "select null as field, null as value where ? = ? and false"
+"""A publication from before there was such a mart."""
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
@@ -32,6 +36,8 @@ class PublishedKnowledge:
 
     def __init__(self, settings: Settings) -> None:
         self._con = marts(settings)
+        tables = {name for (name,) in self._con.execute(_TABLES).fetchall()}
+        self._custom = _CUSTOM if "dim_custom_fields" in tables else _CUSTOM_BEFORE
         self.left = frozenset(
             user for (user,) in self._con.execute("select user_id from marts.dim_users where not is_active").fetchall()
         )
@@ -47,7 +53,8 @@ class PublishedKnowledge:
         found = rows(self._con, f"select * from marts.dim_{subject}s where {subject}_id = ?", [key])
         if not found:
             return {}
-        return {name: found[0].get(_RENAMED.get(name, name)) for name in FIELDS[subject]}
+        known = {name: found[0].get(_RENAMED.get(name, name)) for name in FIELDS[subject]}
+        return known | {row["field"]: row["value"] for row in rows(self._con, self._custom, [subject, key])}
 
 
 def confirmed_among(settings: Settings, invitation_ids: Iterable[str]) -> list[str]:

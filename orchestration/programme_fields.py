@@ -17,7 +17,7 @@ from closedloop.lake import Lake
 from closedloop.lake.catalogue import CRM_OBJECTS
 from closedloop.programme import Survey, TriggerEvent
 from closedloop.programme.files import load_survey
-from closedloop.programme.filters import FIELDS
+from closedloop.programme.filters import FIELDS, fields_of, parse_filter
 from closedloop.settings import Settings
 from closedloop.yamlfile import line_in
 
@@ -58,6 +58,11 @@ def _fields_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, 
         for condition in chain.from_iterable((definition.get("audience") or {}).get("clauses") or [])
     ]
     found += [
+        (f"workflows.{place}.where", pair)
+        for place, workflow in enumerate(definition.get("workflows") or [])
+        for pair in fields_of(parse_filter(workflow.get("where") or ""))
+    ]
+    found += [
         (f"triggers.{place}.field", (trigger["object"], trigger["field"]))
         for place, trigger in enumerate(definition.get("triggers") or [])
         if trigger["event"] == TriggerEvent.FIELD_CHANGED
@@ -91,7 +96,7 @@ def unknown_fields(con: duckdb.DuckDBPyConnection, surveys: Iterable[Survey]) ->
     for survey_id, place, (name, column) in named:
         there = columns.get(name)
         if there is not None and column.lower() not in there:
-            own = {field: field for field in FIELDS.get(name, {}) if place == "audience.where"}
+            own = {field: field for field in FIELDS.get(name, {}) if place.endswith("where")}
             readable = {lower: found for lower, found in there.items() if not lower.startswith("_")} | own
             near = tuple(readable[lower] for lower in difflib.get_close_matches(column.lower(), readable, cutoff=0.7))
             unknown[survey_id, name, column, place] = UnknownField(survey_id, name, column, place, near)
@@ -112,7 +117,7 @@ def field_warnings(settings: Settings, surveys: Iterable[Survey]) -> list[BadInp
 
 
 def _in_words(unknown: UnknownField, file: Path) -> BadInput:
-    effect = "a condition on it lets nobody in" if unknown.place == "audience.where" else "the trigger never fires"
+    effect = "a condition on it lets nobody in" if unknown.place.endswith("where") else "the trigger never fires"
     near = " or ".join(f"'{name}'" for name in unknown.near)
     return BadInput(
         f"no export of the CRM has brought '{unknown.object}.{unknown.field}': {effect}"

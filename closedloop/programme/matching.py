@@ -7,22 +7,27 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from closedloop.programme.filters import Clauses, Condition
+from closedloop.programme.filters import FIELDS, Clauses, Condition
 
 Facts = Mapping[str, Mapping[str, Any]]
-"""The fields of `contact` and `account` by name; what is not there is empty."""
+"""The fields of `contact` and `account` by name, those of the CRM in lower case; what is not there is empty."""
 
 
 def matches(clauses: Clauses, facts: Facts) -> bool:
     """Whether all conditions of any clause hold; no clause at all lets everyone in.
 
-    A comparison with an empty field is false, and its negation true, as in the models.
+    A comparison with an empty field is false, and its negation true; a field of the CRM that nobody knows holds for nobody,
+    turned round or not: both as in the models.
     """
     return not clauses or any(all(_holds(condition, facts) for condition in clause) for clause in clauses)
 
 
 def _holds(condition: Condition, facts: Facts) -> bool:
-    value = (facts.get(condition.subject) or {}).get(condition.field)
+    known = facts.get(condition.subject) or {}
+    name = condition.field if condition.field in FIELDS[condition.subject] else condition.field.lower()
+    if name not in FIELDS[condition.subject] and name not in known:
+        return False
+    value = known.get(name)
     return _compares(condition, _text(value)) != condition.negated
 
 

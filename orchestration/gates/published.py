@@ -13,6 +13,7 @@ MART_COLUMNS: dict[str, str] = {
     "is_opted_out is_in_crm is_deleted created_at last_invited_at last_responded_at last_score last_category is_advocate "
     "advocate_since",
     "dim_users": "user_id user_name email manager_id region team is_active",
+    "dim_custom_fields": "subject subject_id field value",
     "dim_surveys": "survey_id survey_name survey_type status in_headline is_external company cooldown_days cooldown_scope "
     "max_age_days priority target_nps target_response_rate target_half_width definition_hash first_known_at",
     "fct_invitations": "invitation_id survey_id survey_type wave_id contact_id account_id channel trigger_event "

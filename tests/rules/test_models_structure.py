@@ -21,6 +21,7 @@ MARTS = {
     "dim_accounts",
     "dim_contacts",
     "dim_users",
+    "dim_custom_fields",
     "dim_surveys",
     "fct_invitations",
     "fct_responses",

@@ -29,6 +29,10 @@ triggers:
   - event: field_changed
     field: Stag__c
     object: account
+workflows:
+  - id: healthy
+    where: account.Healh__c = 'good'
+    actions: []
 """
 
 
@@ -56,10 +60,12 @@ def test_fields_that_never_came_are_named_with_their_place(settings: Settings, n
     assert [line for line in said.splitlines() if line.startswith("warning")] == [
         f"warning: {file}:7 [audience.where]: no export of the CRM has brought 'account.Helth__c': a condition on it "
         "lets nobody in; did you mean 'Health__c'?",
+        f"warning: {file}:17 [workflows.0.where]: no export of the CRM has brought 'account.Healh__c': a condition on it "
+        "lets nobody in; did you mean 'Health__c'?",
         f"warning: {file}:13 [triggers.2.field]: no export of the CRM has brought 'account.Stag__c': the trigger never "
         "fires; did you mean 'Stage__c'?",
     ]
-    assert said.count("what to do: ") == 2
+    assert said.count("what to do: ") == 3
 
 
 def test_without_a_lake_there_is_nothing_to_compare_with(settings: Settings) -> None:
@@ -69,7 +75,7 @@ def test_without_a_lake_there_is_nothing_to_compare_with(settings: Settings) -> 
 
 def test_programmes_of_fields_that_came_are_fine(settings: Settings, now: dt.datetime) -> None:
     (settings.surveys / "after-a-deal.yml").write_text(
-        PROGRAMME.replace("Helth", "health").replace("Stag__c", "Plan__c")
+        PROGRAMME.replace("Helth", "health").replace("Healh", "Health").replace("Stag__c", "Plan__c")
     )
     with Lake.open(settings) as lake:
         row = {"Id": ["A"], "Health__c": ["good"], "Stage__c": ["Live"], "_op": ["upsert"], "_row_hash": ["x"]}
