@@ -5,7 +5,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help demo up test test-fast lint bench bench-sender bench-collector bench-follow-up chaos chaos-collector proof-scanners fuzz lock examples clean
+.PHONY: help demo up test test-fast lint bench bench-sender bench-collector bench-follow-up bench-salesforce chaos chaos-collector proof-scanners fuzz lock examples clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,9 @@ bench-collector: .venv/ready-dev  ## the collector against a bare group commit; 
 
 bench-follow-up: .venv/ready-dev  ## from an unhappy answer to the alert, against an empty run of Dagster; ARGS="--trials 12"
 	@$(BIN)/python -m benchmarks.follow_up $(ARGS)
+
+bench-salesforce: .venv/ready-dev ## contacts from Salesforce into the lake, and the memory it takes; ARGS="--contacts 1000000"
+	@$(BIN)/python -m benchmarks.from_salesforce $(ARGS)
 
 chaos: .venv/ready-dev   ## the sender killed 500 times over 10,000 messages, against a mail server of every fault
 	@$(BIN)/python tests/support/sender_chaos.py $(ARGS)

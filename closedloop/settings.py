@@ -414,3 +414,14 @@ def load_settings(**overrides: object) -> Settings:
         raise BadInput(
             f"settings cannot be read: {error}", remedy='lists are written as JSON, for example ["*@example.com"]'
         ) from None
+
+
+def webhook_named(settings: Settings, name: str) -> Webhook:
+    """An endpoint of `CLOSEDLOOP_WEBHOOKS`. Raises BadInput, with the names that there are."""
+    found = next((one for one in settings.webhooks if one.name == name), None)
+    if found is None:
+        known = ", ".join(one.name for one in settings.webhooks) or "none"
+        raise BadInput(
+            f"no endpoint '{name}' is set (there is: {known})", field="endpoint", remedy="mend CLOSEDLOOP_WEBHOOKS"
+        )
+    return found

@@ -112,8 +112,13 @@ def field_warnings(settings: Settings, surveys: Iterable[Survey]) -> list[BadInp
     with Lake.open(settings) as lake, duckdb.connect() as con:
         lake.create_views(con, {name: snapshot for name, snapshot in lake.cut().items() if name.startswith("crm.")})
         unknown = unknown_fields(con, named)
-    file_of = {load_survey(path).id: path for path in settings.surveys.glob("*.y*ml")} if unknown else {}
+    file_of = files_by_survey(settings) if unknown else {}
     return [_in_words(one, file_of[one.survey_id]) for one in unknown]
+
+
+def files_by_survey(settings: Settings) -> dict[str, Path]:
+    """The file of each programme."""
+    return {load_survey(path).id: path for path in settings.surveys.glob("*.y*ml")}
 
 
 def _in_words(unknown: UnknownField, file: Path) -> BadInput:

@@ -25,7 +25,7 @@ from closedloop.ledger.showing import close_expired
 from closedloop.ledger.webhooks import forget_delivered
 from closedloop.locks import only_one
 from closedloop.programme import load_surveys
-from closedloop.settings import Crm, Settings
+from closedloop.settings import Crm, Settings, webhook_named
 from orchestration import build as workshop
 from orchestration.from_crm import record_from_crm
 from orchestration.publish import mend_link, publish, withdraw_planned
@@ -420,6 +420,26 @@ def deliver_webhooks(settings: Settings, *, clock: Clock) -> Told:
     settings.ensure_home()
     with Ledger.open(settings) as ledger:
         return Told(send_webhooks(ledger, settings, clock=clock), send_chats(ledger, settings, clock=clock))
+
+
+def replay_webhooks(
+    settings: Settings,
+    endpoint: str,
+    first: int | dt.datetime,
+    last: int | dt.datetime | None,
+    *,
+    now: dt.datetime,
+    only_failed: bool = False,
+) -> int:
+    """Let events wait to be sent again to one endpoint, those from before it was set too; how many. Ends are numbers of the
+    ledger or times (UTC), both included. Raises BadInput for an unknown endpoint."""
+    from closedloop.ledger.webhooks import Range, enqueue, replay
+
+    found = webhook_named(settings, endpoint)
+    settings.ensure_home()
+    with Ledger.open(settings) as ledger:
+        enqueue(ledger, settings.webhooks, now=now)
+        return replay(ledger, found, Range(first, last), now=now, only_failed=only_failed)
 
 
 def tidy(settings: Settings, *, wall_time: dt.datetime) -> dict[str, int]:

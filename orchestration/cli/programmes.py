@@ -25,9 +25,10 @@ def survey_validate(context: Context, as_json: bool) -> None:
     """Check every programme in the surveys folder.
 
     What is wrong is named by file, line and field. Where data of the CRM has come in, a field that it does not have is
-    a warning: a filter on it asks nobody.
+    a warning: a filter on it asks nobody. So is an action that can reach nobody as the settings are.
     """
     from closedloop.programme import load_surveys
+    from orchestration.action_warnings import action_warnings
     from orchestration.programme_fields import field_warnings
 
     surveys = load_surveys(context.settings.surveys)
@@ -36,6 +37,7 @@ def survey_validate(context: Context, as_json: bool) -> None:
         {"surveys": rows}, as_json, "\n".join(f"{r['id']:<24}{r['type']:<16}{r['status']:<8}{r['hash']}" for r in rows)
     )
     complain("warning", field_warnings(context.settings, surveys))
+    complain("warning", action_warnings(context.settings, surveys))
     complain("warning", context.settings.sending_warnings())
     if not context.settings.sms_url:
         remedy = "sends text messages, and no provider is set up\n  what to do: set CLOSEDLOOP_SMS_URL"

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from closedloop.errors import BadInput, Refused
-from closedloop.settings import Settings
+from closedloop.errors import Refused
+from closedloop.settings import webhook_named
 from closedloop.webhooks import Webhook
 from orchestration.cli.front import Context, Time, as_json, cli, complain, lines, show
 
@@ -101,15 +101,11 @@ def replay(
 
     Also those from before the endpoint was set. The next delivery sends them.
     """
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.webhooks import Range, enqueue
-    from closedloop.ledger.webhooks import replay as again
+    from orchestration import work
 
-    found, now = _endpoint(context.settings, endpoint), context.clock.now()
-    context.settings.ensure_home()
-    with Ledger.open(context.settings) as ledger:
-        enqueue(ledger, context.settings.webhooks, now=now)
-        count = again(ledger, found, Range(first, last), now=now, only_failed=only_failed)
+    count = work.replay_webhooks(
+        context.settings, endpoint, first, last, now=context.clock.now(), only_failed=only_failed
+    )
     click.echo(f"{count:,} wait to be sent again")
 
 
@@ -120,7 +116,7 @@ def test(context: Context, endpoint: str) -> None:
     """Send a signed event of type `ping`."""
     from dispatch.webhooks import send_ping
 
-    reply = send_ping(_endpoint(context.settings, endpoint), clock=context.clock)
+    reply = send_ping(webhook_named(context.settings, endpoint), clock=context.clock)
     if not reply.is_taken:
         raise Refused(
             f"endpoint '{endpoint}' did not take the ping: {reply.error}\n"
@@ -140,17 +136,7 @@ def resume(context: Context, endpoint: str) -> None:
     from closedloop.ledger import Ledger
     from closedloop.ledger.webhooks import resume as switch_on
 
-    _endpoint(context.settings, endpoint)
+    webhook_named(context.settings, endpoint)
     with Ledger.open(context.settings) as ledger:
         switch_on(ledger, endpoint)
     click.echo(f"'{endpoint}' is on")
-
-
-def _endpoint(settings: Settings, name: str) -> Webhook:
-    found = next((one for one in settings.webhooks if one.name == name), None)
-    if found is None:
-        known = ", ".join(one.name for one in settings.webhooks) or "none"
-        raise BadInput(
-            f"no endpoint '{name}' is set (there is: {known})", field="endpoint", remedy="mend CLOSEDLOOP_WEBHOOKS"
-        )
-    return found

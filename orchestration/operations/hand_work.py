@@ -112,46 +112,6 @@ def hand_out_links(context: OpExecutionContext, config: PersonalLinks, platform:
     context.log.info(f"{found.table}: new: {out.new:,}, again: {out.again:,}, held: {held:,}, closed: {suppressed:,}")
 
 
-class Contacted(Config):
-    """A first contact with an unhappy customer."""
-
-    invitation_id: str = Field(description="Of the answer that is followed up (`closedloop follow-up list`).")
-    by: str = Field(description="Who spoke with the customer.")
-    at: str = Field(default="", description="When (UTC date or time). Empty: now.")
-    note: str = Field(default="", description="Kept in the ledger.")
-
-
-@op(retry_policy=RETRIES)
-def record_first_contact(config: Contacted, platform: ResourceParam[Platform]) -> None:
-    """Record the first contact: it stops both clocks."""
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.followups import first_contact
-
-    with failures_told_apart(), Ledger.open(platform.settings) as ledger, ledger.write() as conn:
-        at = platform.time(config.at, field="at")
-        first_contact(conn, config.invitation_id, at=at, by=config.by, note=config.note, now=platform.now())
-
-
-class Ended(Config):
-    """How a follow-up ended."""
-
-    invitation_id: str = Field(description="Of the answer that was followed up.")
-    outcome: Literal["resolved", "partially_resolved", "unresolvable", "no_response"] = "resolved"
-    by: str = Field(description="Who closes it.")
-    at: str = Field(default="", description="When (UTC date or time). Empty: now.")
-
-
-@op(retry_policy=RETRIES)
-def record_outcome(config: Ended, platform: ResourceParam[Platform]) -> None:
-    """Record how a follow-up ended, and close it."""
-    from closedloop.ledger import Ledger
-    from closedloop.ledger.followups import log_outcome
-
-    with failures_told_apart(), Ledger.open(platform.settings) as ledger, ledger.write() as conn:
-        at = platform.time(config.at, field="at")
-        log_outcome(conn, config.invitation_id, config.outcome, at=at, by=config.by, now=platform.now())
-
-
 class Voided(Config):
     """An answer that is none: a test, an employee, fraud."""
 
@@ -337,16 +297,6 @@ def import_suppressions_job() -> None:
     import_suppressions()
 
 
-@job(description="Record the first contact with an unhappy customer: it stops both clocks.")
-def first_contact_job() -> None:
-    record_first_contact()
-
-
-@job(description="Record how a follow-up ended.")
-def outcome_job() -> None:
-    record_outcome()
-
-
 @job(description="Take an answer out of all numbers: a test, an employee, fraud.")
 def void_answer_job() -> None:
     void_answer()
@@ -386,8 +336,6 @@ JOBS = [
     survey_links_job,
     exclusions_job,
     import_suppressions_job,
-    first_contact_job,
-    outcome_job,
     void_answer_job,
     approve_wave_job,
     sending_job,

@@ -6,7 +6,7 @@ from dagster import AssetSelection, Definitions, define_asset_job, in_process_ex
 
 from orchestration.common import catalogue as names
 from orchestration.common.platform import Platform, platform_resource
-from orchestration.operations import crm_changes, hand_work, outreach, sensors, webhooks
+from orchestration.operations import crm_changes, follow_up_work, hand_work, outreach, sensors, webhooks
 
 
 def definitions(platform: Platform | None = None) -> Definitions:
@@ -43,7 +43,8 @@ def definitions(platform: Platform | None = None) -> Definitions:
             ),
             *crm_changes.JOBS,
             *hand_work.JOBS,
-            webhooks.webhooks_job,
+            *follow_up_work.JOBS,
+            *webhooks.JOBS,
         ],
         sensors=sensors.SENSORS,
         schedules=[*sensors.SCHEDULES, *crm_changes.SCHEDULES],

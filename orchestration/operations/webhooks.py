@@ -1,6 +1,9 @@
 """Telling others: events to the endpoints of webhooks, lines to chats."""
 
-from dagster import OpExecutionContext, ResourceParam, job, op
+import datetime as dt
+
+from dagster import Config, OpExecutionContext, ResourceParam, job, op
+from pydantic import Field
 
 from closedloop.errors import ClosedLoopError
 from orchestration.common.failures import RETRIES, describe, failures_told_apart
@@ -43,3 +46,40 @@ def tell_others(context: OpExecutionContext, platform: ResourceParam[Platform]) 
 )
 def webhooks_job() -> None:
     tell_others()
+
+
+class Replay(Config):
+    """Which events to send again, to one endpoint."""
+
+    endpoint: str = Field(description="A name of CLOSEDLOOP_WEBHOOKS.")
+    first: str = Field(description="The first event: its number, or a UTC date or time.")
+    last: str = Field(default="", description="The last one, included. Empty: the newest.")
+    only_failed: bool = Field(default=False, description="Only what was given up.")
+
+
+@op(retry_policy=RETRIES)
+def send_again(context: OpExecutionContext, config: Replay, platform: ResourceParam[Platform]) -> None:
+    """Let events wait to be sent again, with their ids; the next delivery sends them."""
+    from orchestration import work
+
+    def end(text: str, field: str) -> int | dt.datetime:
+        return int(text) if text.isascii() and text.isdigit() else platform.time(text, field=field)
+
+    with failures_told_apart():
+        count = work.replay_webhooks(
+            platform.settings,
+            config.endpoint,
+            end(config.first, "first"),
+            end(config.last, "last") if config.last.strip() else None,
+            now=platform.now(),
+            only_failed=config.only_failed,
+        )
+    context.log.info(f"{count:,} wait to be sent again")
+
+
+@job(description="Send events again to an endpoint of CLOSEDLOOP_WEBHOOKS.")
+def replay_webhooks_job() -> None:
+    send_again()
+
+
+JOBS = [webhooks_job, replay_webhooks_job]

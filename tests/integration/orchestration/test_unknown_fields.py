@@ -81,3 +81,23 @@ def test_programmes_of_fields_that_came_are_fine(settings: Settings, now: dt.dat
         row = {"Id": ["A"], "Health__c": ["good"], "Stage__c": ["Live"], "_op": ["upsert"], "_row_hash": ["x"]}
         lake.append("crm.account", pa.table(row), batch_id="b", ingested_at=now, source="test")
     assert _validate(settings)[1] == ""
+
+
+def test_actions_that_reach_nobody_are_named_with_their_place(settings: Settings) -> None:
+    file = settings.surveys / "after-a-deal.yml"
+    workflows = """\
+workflows:
+  - id: loud
+    actions:
+      - do: chat
+        channel: sales
+      - do: notify
+"""
+    file.write_text(PROGRAMME[: PROGRAMME.index("workflows:")] + workflows)
+    assert [line for line in _validate(settings)[1].splitlines() if line.startswith("warning")] == [
+        f"warning: {file}:19 [workflows.0.actions.0.channel]: no chat 'sales' is set (there is: none): nothing is posted",
+        f"warning: {file}:20 [workflows.0.actions.1.do]: the mapping for the CRM has no notification: nobody gets a push "
+        "message",
+    ]
+    with_chat = settings.model_copy(update={"chat_webhooks": {"sales": "https://chat.example/x"}})
+    assert "sales" not in _validate(with_chat)[1]
