@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ LINK = ".id"
 LIMIT_WAIT = dt.timedelta(hours=1)
 LATER = ("CONFLICT", "RATE_LIMITS", "INTERNAL_ERROR")
 """Categories of errors that pass by themselves."""
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+\+00:00")
 
 
 class HubSpotSink:
@@ -113,5 +116,7 @@ def _refused(code: str, named: frozenset[str], record: Record) -> Outcome:
 
 
 def _text(value: Any) -> str:
-    """HubSpot takes texts alone; an empty one clears."""
+    """HubSpot takes texts alone; an empty one clears. Times end in Z."""
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return value.removesuffix("+00:00") + "Z"
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -64,6 +64,9 @@ class Wanted:
     filled: Mapping[str, tuple[str, ...]]
     """Our columns, each with the CRM's fields that it is filled from."""
     since: dt.datetime | None
+    until: dt.datetime
+    """When this reading began (UTC). Where a CRM gives no snapshot, what changes later waits for the next reading: else the newest
+    time of what was read would hide what changed behind its back."""
     warn: Callable[[str], None]
     tell: Progress
 
@@ -114,7 +117,7 @@ def fetch(
     for file_name, names in _by_file(mapping, only).items():
         file = folder / file_name
         try:
-            wanted = _wanted(file_name, names, mapping, since, found, tell)
+            wanted = _wanted(file_name, names, mapping, since, now, found, tell)
             found.records |= dict.fromkeys(names, reader.read(wanted, file))
         except ObjectNotThere:
             api_name = Path(file_name).stem
@@ -163,6 +166,7 @@ def _wanted(
     names: Sequence[str],
     mapping: FieldMapping,
     since: Mapping[str, dt.datetime],
+    now: dt.datetime,
     found: Fetched,
     tell: Progress,
 ) -> Wanted:
@@ -179,6 +183,7 @@ def _wanted(
         frozenset(mapping.columns_of(file)),
         filled,
         None if None in ends else min(end for end in ends if end),
+        now,
         found.warnings.append,
         tell,
     )

@@ -22,6 +22,8 @@ EACH_HAS = ("id", "createdAt", "updatedAt", "archived")
 PAGE, ARCHIVE_PAGE = 200, 100
 """The most that a search, and a list, give at once."""
 
+_EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+
 
 class HubSpotReader:
     """Reads the objects that the mapping names by their files: `companies.csv` is `companies`."""
@@ -68,25 +70,25 @@ class HubSpotReader:
                 rows = [{**row, ASSOCIATED + other: found.get(row["id"])} for row in rows]
             yield rows
         for page in self._list(f"crm/v3/objects/{wanted.api_name}", "true"):
-            after = wanted.changed_after
-            gone = [
+            yield [
                 {**record, "updatedAt": record["archivedAt"], "archived": True}
                 for record in page
-                if after is None or parse_time(record["archivedAt"]) >= after
+                if (wanted.changed_after or _EVER) <= parse_time(record["archivedAt"]) <= wanted.until
             ]
-            yield gone
 
     def _changed(self, wanted: Wanted, properties: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
         """By id, each search on from the last one's end: pages by number end at 10,000 records, and times may be the same in more."""
         modified = "lastmodifieddate" if wanted.api_name == "contacts" else "hs_lastmodifieddate"
-        since = [_filter(modified, "GTE", _milliseconds(wanted.changed_after))] if wanted.changed_after else []
+        between = [_filter(modified, "LTE", _milliseconds(wanted.until))]
+        if wanted.changed_after:
+            between.append(_filter(modified, "GTE", _milliseconds(wanted.changed_after)))
         last = "0"
         while True:
             found = self._hubspot.call(
                 "POST",
                 f"crm/v3/objects/{wanted.api_name}/search",
                 json={
-                    "filterGroups": [{"filters": [*since, _filter("hs_object_id", "GT", last)]}],
+                    "filterGroups": [{"filters": [*between, _filter("hs_object_id", "GT", last)]}],
                     "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
                     "properties": list(properties),
                     "limit": PAGE,

@@ -8,7 +8,7 @@ import json
 import threading
 import urllib.parse
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,8 @@ class HubSpotServer:
         self.now = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
         self.lock = threading.RLock()
         self.url = ""
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens after each page of a search."""
 
     @contextmanager
     def running(self) -> Iterator[HubSpotServer]:
@@ -159,13 +161,15 @@ class _Handler(BaseHTTPRequestHandler):
             wanted = "lastmodifieddate" if kind == "contacts" else "hs_lastmodifieddate"
             if name == "hs_object_id" and one["operator"] == "GT":
                 rows = [row for row in rows if int(row["id"]) > value]
-            elif name == wanted and one["operator"] == "GTE":
-                rows = [row for row in rows if _milliseconds(row["updatedAt"]) >= value]
+            elif name == wanted and one["operator"] in ("GTE", "LTE"):
+                sign = 1 if one["operator"] == "GTE" else -1
+                rows = [row for row in rows if sign * (_milliseconds(row["updatedAt"]) - value) >= 0]
             else:
                 raise Refused(400, "VALIDATION_ERROR")
         rows.sort(key=lambda row: int(row["id"]))
-        shown = rows[:SEARCHED][: body["limit"]]
-        return {"total": len(rows), "results": [_shown(row, body["properties"]) for row in shown]}
+        found = [_shown(row, body["properties"]) for row in rows[:SEARCHED][: body["limit"]]]
+        self.account.meanwhile()
+        return {"total": len(rows), "results": found}
 
     def _list(self, kind: str, query: dict[str, str]) -> dict[str, Any]:
         archived = query.get("archived") == "true"

@@ -84,6 +84,7 @@ def test_an_answer_reaches_hubspot_once_and_belongs_to_its_contact(ledger, conne
     assert ("tasks", task, "contacts", "ann") in account.links and ("tasks", task, "companies", "acme") in account.links
     assert actions_of(ledger, invitation)["detractor.task"]["record_id"] == task
     assert account.objects["tasks"][task]["properties"]["hs_task_priority"] == "HIGH"
+    assert account.objects["tasks"][task]["properties"]["hs_timestamp"].endswith(":00Z"), "a time as HubSpot writes it"
 
 
 def test_what_passes_by_itself_is_tried_again(ledger, connected, account):

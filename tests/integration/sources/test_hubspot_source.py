@@ -125,6 +125,28 @@ def test_many_records_whose_times_are_the_same(connected, account, monkeypatch):
     assert len(_rows(connected, "account", "Id")) == 51
 
 
+def test_what_changes_while_the_rest_is_read_is_not_skipped(connected, account, monkeypatch):
+    """The first is changed behind the reader's back, the last much later, before it is read."""
+    monkeypatch.setattr(source, "PAGE", 1)
+    account.put("companies", "12", name="Beta")
+    pages = iter(range(100))
+
+    def meanwhile() -> None:
+        page = next(pages)
+        if page == 0:
+            account.now = NOW + 2 * HOUR
+            account.put("companies", "11", name="Acme Changed")
+            account.now = NOW + 3 * HOUR
+            account.put("companies", "12", name="Beta Changed")
+
+    account.meanwhile = meanwhile
+    _read(connected)
+    account.meanwhile = lambda: None
+    _read(connected, NOW + 4 * HOUR)
+    names = {name for (name,) in _rows(connected, "account", "Name")}
+    assert {"Acme", "Acme Changed", "Beta Changed"} <= names
+
+
 def test_a_daily_limit_stops_the_run_and_the_next_goes_on(connected, account):
     account.fail("daily")
     report = _read(connected)
