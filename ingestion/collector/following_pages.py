@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -82,6 +83,7 @@ def followup_page(
     view = {
         "title": f"{name}, {payload['account_name']}" if payload.get("account_name") else name,
         "email": payload.get("email") or "",
+        "write_to": quote(payload.get("email") or "", safe="@"),  # mail programs want the @ as it is
         "score": score,
         "band": band_of(score).value,
         "survey": survey.name if survey else row["survey_id"],

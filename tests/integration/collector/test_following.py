@@ -181,3 +181,8 @@ def test_hostile_words_stay_words(client, settings, followed, name):
     shown += client.post(link, data={"do": "outcome", "by": said, "note": said, "outcome": said}).text
     for mark in MARKUP:
         assert mark not in shown.lower()
+
+
+def test_the_customers_address_opens_a_mail_to_them_alone(client, settings, followed):
+    page = client.get(follow_up_link(settings, followed(email="ada?cc=x+y@customer.example"))).text
+    assert 'href="mailto:ada%3Fcc%3Dx%2By@customer.example"' in page
