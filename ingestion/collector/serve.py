@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from starlette.applications import Starlette
 
 from closedloop.clock import Clock
@@ -10,6 +12,7 @@ from closedloop.serving import listen, run
 from closedloop.settings import Settings, load_settings
 from ingestion.collector.app import create_app
 from ingestion.collector.preview import MailOf
+from ingestion.collector.shared import metrics_folder
 
 
 def serve(
@@ -38,6 +41,7 @@ def serve(
     _ = settings.link_secret  # before the workers start: all have the same
     sock = listen(host, port, remedy="stop what uses it, or choose another with --port")
     print(f"collector: http://{host}:{sock.getsockname()[1]}", flush=True)
+    shutil.rmtree(metrics_folder(settings), ignore_errors=True)  # counters begin anew with the collector
     app = create_app(settings, clock=clock, mail_of=mail_of) if workers == 1 else factory
     run(app, sock, trusted_proxies=settings.trusted_proxies, workers=workers)
 

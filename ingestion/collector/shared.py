@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -30,11 +31,18 @@ from ingestion.collector.metrics import Metrics
 T = TypeVar("T")
 
 
+def metrics_folder(settings: Settings) -> Path:
+    """Where the workers of this machine keep their counters."""
+    return settings.home / "collector-metrics"
+
+
 class Shared:
     """One running collector."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self.settings, self.clock, self.metrics = settings, clock, Metrics()
+        is_one_of_many = multiprocessing.parent_process() is not None
+        self.settings, self.clock = settings, clock
+        self.metrics = Metrics(metrics_folder(settings) if is_one_of_many else None)
         self.programmes = Programmes(settings.surveys)
         self.base = urlsplit(settings.collector_url).path.rstrip("/")
         self.ledger: Ledger

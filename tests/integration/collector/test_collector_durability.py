@@ -164,9 +164,18 @@ def test_two_workers_on_postgresql_share_invitations(postgres_server, tmp_path, 
             ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True
         ).stdout.split()
         assert len(workers) >= 2
+        until, told = time.monotonic() + 20, []
+        while told != [80] * 10 and time.monotonic() < until:  # what the others know is a second old at most
+            told = [_answers_told(address) for _ in range(10)]
+        assert told == [80] * 10, "whichever worker is asked"
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
+
+
+def _answers_told(address: str) -> int:
+    lines = httpx.get(f"{address}/metrics").text.splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("closedloop_collector_answers_total"))
 
 
 KIND = events.c.kind
