@@ -86,6 +86,8 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
     ("do", "fields", "problem"),
     [
         ("contacted", {"by": " "}, "so that it is known who did it"),
+        ("outcome", {"by": " ", "outcome": "no_response"}, "so that it is known who did it"),
+        ("hand_over", {"by": " ", "to": "max@closedloop.example"}, "so that it is known who did it"),
         ("contacted", {"at": "yesterday"}, "time cannot be read"),
         ("contacted", {"at": "2000-01-01T09:00"}, "before what it follows"),
         ("contacted", {"at": "2999-01-01T09:00"}, "in the future"),
@@ -102,11 +104,11 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
 )
 def test_what_is_refused_is_said_and_changes_nothing(client, ledger, settings, followed, do, fields, problem):
     link = follow_up_link(settings, followed())
-    before = _count(ledger)
+    before, rows = _count(ledger), list_followups(ledger)
     page = client.post(link, data={"do": do, "by": "Robin", **fields})
     assert page.status_code == 409
     assert problem in page.text.replace("&#39;", "'").lower() and "Nothing was saved" in page.text
-    assert _count(ledger) == before
+    assert (_count(ledger), list_followups(ledger)) == (before, rows)
 
 
 def test_what_was_typed_is_not_lost_when_somebody_else_was_faster(client, ledger, settings, followed):
