@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from closedloop.errors import BadInput
+from closedloop.identity import normalise_address
 from closedloop.ledger.actions import MAIL, Action, message_for, plan_actions
 from closedloop.ledger.answers import ANSWERED_KINDS
 from closedloop.ledger.engine import Ledger
@@ -313,7 +314,7 @@ def list_followups(
 def read_followups(
     conn: Connection, *, include_closed: bool = False, assignee_email: str | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """`list_followups` within a transaction; those that wait for their first contact come first."""
+    """`list_followups` within a transaction."""
     found = (
         select(followups, messages.c.payload, answers.c.comment)
         .outerjoin(messages, messages.c.message_id == followups.c.invitation_id)
@@ -323,7 +324,9 @@ def read_followups(
     if not include_closed:
         found = found.where(followups.c.status != CLOSED)
     if assignee_email is not None:
-        found = found.where(followups.c.assignee_email == assignee_email)
+        person = normalise_address(assignee_email)  # the CRM may write one address in two ways
+        spellings = [one for one in assignees(conn) if normalise_address(one) == person]
+        found = found.where(followups.c.assignee_email.in_(spellings))
     rows = [dict(row) for row in conn.execute(found.limit(limit)).mappings()]
     for row in rows:
         payload = payload_from(row.pop("payload") or "{}")

@@ -157,6 +157,31 @@ def test_the_list_of_one_colleague(client, clock, ledger, settings, followed):
     assert first
 
 
+def test_a_link_to_one_followup_does_not_open_the_list(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    assert "/w/list/" not in client.get(link).text
+    assert "/w/list/" not in client.get(f"{link}?list={link.rpartition('/')[2]}").text  # a key to something else
+    assert _post(client, link, "hand_over", to="max@closedloop.example").status_code == 303
+    assert "/w/list/" not in client.get(link).text  # nor the other one's, for who has handed it over
+
+
+def test_who_comes_from_the_list_finds_back(client, settings, followed):
+    followed()
+    listing = worklist_link(settings, OWNER)
+    link = re.search(r'href="(/w/[^"]+)"', client.get(listing).text)[1]
+    done = _post(client, link, "note", note="called")
+    for page in (client.get(link), client.get(done.headers["location"]), client.post(link, data={"do": "note"})):
+        assert f'href="{listing.removeprefix(settings.collector_url)}"' in page.text
+        assert f'action="{link}"' in page.text
+    assert "Saved." in client.get(done.headers["location"]).text
+
+
+def test_an_address_in_two_spellings_is_one_colleague(client, settings, followed):
+    followed("ada", owner_email="Robin@closedloop.example")
+    followed("bob", owner_email="robin@closedloop.example")
+    assert "2 open" in client.get(worklist_link(settings, "robin@closedloop.example")).text
+
+
 def test_nobody_waits_for_somebody_who_has_none(client, settings):
     page = client.get(worklist_link(settings, "new@closedloop.example"))
     assert page.status_code == 200 and "Nobody waits for you" in page.text
