@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from closedloop.errors import BadInput
+from closedloop.identity import normalise_address
 from closedloop.ledger.actions import MAIL, Action, message_for, plan_actions
 from closedloop.ledger.answers import ANSWERED_KINDS
 from closedloop.ledger.engine import Ledger
@@ -187,14 +188,14 @@ def first_contact(
 
     Raises BadInput when there is no such follow-up, it has a first contact or is closed, or `at` cannot be.
     """
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if row["status"] == CLOSED:
         raise BadInput("this follow-up is closed", field="invitation_id")
     if row["first_contact_at"] is not None:
         raise BadInput("the first contact of this follow-up is recorded already", field="invitation_id")
     _not_before(row["opened_at"], at, now)
     _change(conn, invitation_id, first_contact_at=at, status=ACKNOWLEDGED)
-    add_events(conn, [event("first_contact", row, at=at, now=now, by=_who(by), **_with(note))])
+    add_events(conn, [event("first_contact", row, at=at, now=now, by=who, **_with(note))])
 
 
 def take_step(
@@ -204,7 +205,7 @@ def take_step(
 
     Raises BadInput for a move that the state machine does not have (`closedloop.programme.steps`), or a time that cannot be.
     """
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if step == CLOSED:
         raise BadInput("a follow-up is closed by its outcome", field="step")
     if step == ACKNOWLEDGED and row["status"] == OPEN:
@@ -215,7 +216,7 @@ def take_step(
     check_move(row["status"], step)
     _not_before(row["first_contact_at"] or row["opened_at"], at, now)
     _change(conn, invitation_id, status=step)
-    add_events(conn, [event("followup_step", row, at=at, now=now, step=step, by=_who(by), **_with(note))])
+    add_events(conn, [event("followup_step", row, at=at, now=now, step=step, by=who, **_with(note))])
 
 
 def log_outcome(
@@ -226,20 +227,20 @@ def log_outcome(
     Raises BadInput for another outcome, without a first contact (only 'no_response' can do without), when it is
     closed already, or when `at` cannot be.
     """
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if row["status"] == CLOSED:
         raise BadInput("this follow-up is closed already", field="invitation_id")
     check_move(row["status"], CLOSED, outcome)
     _not_before(row["first_contact_at"] or row["opened_at"], at, now)
     _change(conn, invitation_id, status=CLOSED, outcome=outcome, closed_at=at)
-    said = {"status": CLOSED, "outcome": outcome, "by": _who(by), **_with(note)}
+    said = {"status": CLOSED, "outcome": outcome, "by": who, **_with(note)}
     add_events(conn, [event("outcome", row, at=at, now=now, **said)])
 
 
 def reopen(conn: Connection, invitation_id: str, *, at: dt.datetime, by: str, why: str, now: dt.datetime) -> None:
     """Take a closed follow-up up again; its outcome no longer counts. Raises BadInput when it is not closed, or without a
     reason."""
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if row["status"] != CLOSED:
         raise BadInput("this follow-up is not closed", field="invitation_id")
     if not why.strip():
@@ -247,7 +248,7 @@ def reopen(conn: Connection, invitation_id: str, *, at: dt.datetime, by: str, wh
     _not_before(row["closed_at"], at, now)
     step = INVESTIGATING if row["first_contact_at"] else OPEN
     _change(conn, invitation_id, status=step, outcome=None, closed_at=None)
-    add_events(conn, [event("followup_reopened", row, at=at, now=now, step=step, by=_who(by), why=why.strip())])
+    add_events(conn, [event("followup_reopened", row, at=at, now=now, step=step, by=who, why=why.strip())])
 
 
 def reopened_after(conn: Connection, invitation_id: str, moment: dt.datetime) -> bool:
@@ -258,10 +259,10 @@ def reopened_after(conn: Connection, invitation_id: str, moment: dt.datetime) ->
 
 def add_note(conn: Connection, invitation_id: str, note: str, *, by: str, now: dt.datetime) -> None:
     """Keep a note in the history of a follow-up. Raises BadInput for an empty one."""
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if not note.strip():
         raise BadInput("the note is empty", field="note")
-    add_events(conn, [event("followup_note", row, at=now, now=now, by=_who(by), note=note.strip())])
+    add_events(conn, [event("followup_note", row, at=now, now=now, by=who, note=note.strip())])
 
 
 def reassign(
@@ -269,12 +270,12 @@ def reassign(
 ) -> None:
     """Hand a follow-up over to somebody else, who gets the alert; the clocks go on. Raises BadInput when it is closed, or is
     that person's already."""
-    row = held(conn, invitation_id)
+    row, who = held(conn, invitation_id), _who(by)
     if row["status"] == CLOSED:
         raise BadInput("this follow-up is closed", field="invitation_id", remedy="reopen it first")
     if email.lower() == (row["assignee_email"] or "").lower():
         raise BadInput("it is with this person already", field="to")
-    who, rule = _who(by), "handed_over"
+    rule = "handed_over"
     _change(conn, invitation_id, assignee_id=person_id, assignee_name=name, assignee_email=email, assignment_rule=rule)
     # Addresses and names stay in the table: events are for good, and go to the lake.
     said = {"assignee_id": person_id, "assignment_rule": rule, "by": who}
@@ -313,7 +314,7 @@ def list_followups(
 def read_followups(
     conn: Connection, *, include_closed: bool = False, assignee_email: str | None = None, limit: int | None = None
 ) -> list[dict[str, Any]]:
-    """`list_followups` within a transaction; those that wait for their first contact come first."""
+    """`list_followups` within a transaction."""
     found = (
         select(followups, messages.c.payload, answers.c.comment)
         .outerjoin(messages, messages.c.message_id == followups.c.invitation_id)
@@ -323,7 +324,9 @@ def read_followups(
     if not include_closed:
         found = found.where(followups.c.status != CLOSED)
     if assignee_email is not None:
-        found = found.where(followups.c.assignee_email == assignee_email)
+        person = normalise_address(assignee_email)  # the CRM may write one address in two ways
+        spellings = [one for one in assignees(conn) if normalise_address(one) == person]
+        found = found.where(followups.c.assignee_email.in_(spellings))
     rows = [dict(row) for row in conn.execute(found.limit(limit)).mappings()]
     for row in rows:
         payload = payload_from(row.pop("payload") or "{}")
@@ -396,6 +399,7 @@ def _not_before(start: dt.datetime, at: dt.datetime, now: dt.datetime) -> None:
 
 
 def _who(by: str) -> str:
+    """The name of who did it. Asked for before anything is written: the collector commits what a refused move has written."""
     if not by.strip():
         raise BadInput("needed, so that it is known who did it", field="by", remedy="give a name")
     return by.strip()[:100]

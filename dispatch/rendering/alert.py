@@ -87,7 +87,7 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "is_broken": payload.get("notice") == "escalation",
         "assignee": one_line(str(payload.get("assignee_name") or "")),
         "link": follow_up_link(settings, invitation_id),
-        "worklist": worklist_link(settings, to),
+        "worklist": worklist_link(settings, str(payload["email"])),  # as the ledger has it, not as mail writes it
         "copied": bool(payload.get("cc")),
     }
     subject = words.subject.format(**names)

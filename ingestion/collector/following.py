@@ -17,7 +17,7 @@ from closedloop.clock import parse_time
 from closedloop.errors import BadInput
 from closedloop.ledger import followups
 from closedloop.ledger.actions import read_actions
-from closedloop.links import Purpose, worklist_key
+from closedloop.links import BadLink, Purpose, read, worklist_key
 from ingestion.collector import following_pages as pages
 from ingestion.collector.forms import clean
 from ingestion.collector.shared import Shared, posted_fields
@@ -44,21 +44,20 @@ class Following:
         key = self._shared.invitation_id(request, Purpose.WORKLIST)
         now = self._shared.clock.now()
 
-        def read(conn: Connection) -> list[dict[str, Any]] | None:
+        def look(conn: Connection) -> list[dict[str, Any]] | None:
             email = next((one for one in followups.assignees(conn) if worklist_key(one) == key), None)
             if email is None:
                 return None
             rows = followups.read_followups(conn, include_closed=True, assignee_email=email)
             return [row for row in rows if row["closed_at"] is None or row["closed_at"] > now - RECENT]
 
-        rows = await run_in_threadpool(self._shared.read, read)
-        shown = [pages.listed(row, now, self._path(row["invitation_id"])) for row in rows or ()]
+        rows = await run_in_threadpool(self._shared.read, look)
+        back = f"?list={request.path_params['token']}"
+        shown = [pages.listed(row, now, self._path(row["invitation_id"]) + back) for row in rows or ()]
         return pages.worklist_page(shown)
 
     async def show(self, request: Request) -> Response:
-        return await self._page(
-            self._shared.invitation_id(request, Purpose.FOLLOW_UP), saved="saved" in request.url.query
-        )
+        return await self._page(request, saved="saved" in request.query_params)
 
     async def move(self, request: Request) -> Response:
         invitation_id = self._shared.invitation_id(request, Purpose.FOLLOW_UP)
@@ -67,16 +66,18 @@ class Following:
             await self._shared.commit(_move(invitation_id, posted, self._shared.clock.now()))
         except BadInput as error:
             self._shared.metrics.count("closedloop_collector_refused_total", status="409")
-            return await self._page(invitation_id, problem=error.problem, posted=posted)
+            return await self._page(request, problem=error.problem, posted=posted)
         self._shared.metrics.count("closedloop_collector_follow_ups_total", did=posted["do"])
-        return RedirectResponse(f"{self._path(invitation_id)}?saved", 303)
+        came_from = self._list_of(request)
+        return RedirectResponse(f"{self._path(invitation_id)}?{f'list={came_from}&' if came_from else ''}saved", 303)
 
     async def _page(
-        self, invitation_id: str, *, saved: bool = False, problem: str = "", posted: Posted | None = None
+        self, request: Request, *, saved: bool = False, problem: str = "", posted: Posted | None = None
     ) -> Response:
+        invitation_id, came_from = self._shared.invitation_id(request, Purpose.FOLLOW_UP), self._list_of(request)
         now = self._shared.clock.now()
 
-        def read(conn: Connection) -> pages.Followed | None:
+        def look(conn: Connection) -> pages.Followed | None:
             row = followups.read_followup(conn, invitation_id)
             if row is None:
                 return None
@@ -89,13 +90,13 @@ class Following:
                 colleagues_of(row),
             )
 
-        found = await run_in_threadpool(self._shared.read, read)
+        found = await run_in_threadpool(self._shared.read, look)
         if found is None:
             raise HTTPException(404)
         return pages.followup_page(
             found,
-            action=self._path(invitation_id),
-            worklist=self._worklist(found.row["assignee_email"]),
+            action=self._path(invitation_id) + (f"?list={came_from}" if came_from else ""),
+            worklist=f"{self._shared.base}/w/list/{came_from}" if came_from else "",
             now=now,
             saved=saved,
             problem=problem,
@@ -105,8 +106,15 @@ class Following:
     def _path(self, invitation_id: str) -> str:
         return self._shared.path("w", invitation_id, Purpose.FOLLOW_UP)
 
-    def _worklist(self, email: str | None) -> str:
-        return self._shared.path("w/list", worklist_key(email), Purpose.WORKLIST) if email else ""
+    def _list_of(self, request: Request) -> str:
+        """The token of the list that somebody comes from, or ''. The page of one follow-up must not make one: who got the link
+        to it from a colleague, or has handed it over, would see all else that the other one has."""
+        token = request.query_params.get("list", "")
+        try:
+            read(self._shared.settings.link_secret, token, Purpose.WORKLIST)
+        except BadLink:
+            return ""
+        return token
 
 
 def colleagues_of(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -86,6 +86,8 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
     ("do", "fields", "problem"),
     [
         ("contacted", {"by": " "}, "so that it is known who did it"),
+        ("outcome", {"by": " ", "outcome": "no_response"}, "so that it is known who did it"),
+        ("hand_over", {"by": " ", "to": "max@closedloop.example"}, "so that it is known who did it"),
         ("contacted", {"at": "yesterday"}, "time cannot be read"),
         ("contacted", {"at": "2000-01-01T09:00"}, "before what it follows"),
         ("contacted", {"at": "2999-01-01T09:00"}, "in the future"),
@@ -102,11 +104,11 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
 )
 def test_what_is_refused_is_said_and_changes_nothing(client, ledger, settings, followed, do, fields, problem):
     link = follow_up_link(settings, followed())
-    before = _count(ledger)
+    before, rows = _count(ledger), list_followups(ledger)
     page = client.post(link, data={"do": do, "by": "Robin", **fields})
     assert page.status_code == 409
     assert problem in page.text.replace("&#39;", "'").lower() and "Nothing was saved" in page.text
-    assert _count(ledger) == before
+    assert (_count(ledger), list_followups(ledger)) == (before, rows)
 
 
 def test_what_was_typed_is_not_lost_when_somebody_else_was_faster(client, ledger, settings, followed):
@@ -153,6 +155,31 @@ def test_the_list_of_one_colleague(client, clock, ledger, settings, followed):
     clock.time += 31 * 24 * HOUR
     assert "Closed in the last" not in client.get(mine).text
     assert first
+
+
+def test_a_link_to_one_followup_does_not_open_the_list(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    assert "/w/list/" not in client.get(link).text
+    assert "/w/list/" not in client.get(f"{link}?list={link.rpartition('/')[2]}").text  # a key to something else
+    assert _post(client, link, "hand_over", to="max@closedloop.example").status_code == 303
+    assert "/w/list/" not in client.get(link).text  # nor the other one's, for who has handed it over
+
+
+def test_who_comes_from_the_list_finds_back(client, settings, followed):
+    followed()
+    listing = worklist_link(settings, OWNER)
+    link = re.search(r'href="(/w/[^"]+)"', client.get(listing).text)[1]
+    done = _post(client, link, "note", note="called")
+    for page in (client.get(link), client.get(done.headers["location"]), client.post(link, data={"do": "note"})):
+        assert f'href="{listing.removeprefix(settings.collector_url)}"' in page.text
+        assert f'action="{link}"' in page.text
+    assert "Saved." in client.get(done.headers["location"]).text
+
+
+def test_an_address_in_two_spellings_is_one_colleague(client, settings, followed):
+    followed("ada", owner_email="Robin@closedloop.example")
+    followed("bob", owner_email="robin@closedloop.example")
+    assert "2 open" in client.get(worklist_link(settings, "robin@closedloop.example")).text
 
 
 def test_nobody_waits_for_somebody_who_has_none(client, settings):

@@ -66,6 +66,33 @@ def test_from_open_to_closed(ledger: Ledger, opened: str):
     assert {one["payload"]["by"] for one in course[-5:]} == {"Olga"}
 
 
+def test_a_move_in_nobodys_name_writes_nothing(ledger: Ledger, opened: str):
+    """The collector commits what a refused move has written, so it must not have written anything."""
+    moves = {
+        "first_contact": {"at": NOW + HOUR},
+        "log_outcome": {"outcome": "no_response", "at": NOW + HOUR},
+        "add_note": {"note": "called"},
+        "reassign": {"name": "Max", "email": "max@closedloop.example", "person_id": None},
+    }
+    later = {
+        "take_step": {"step": "investigating", "at": NOW + HOUR},
+        "reopen": {"why": "broke again", "at": NOW + 3 * HOUR},
+    }
+
+    def refused(named: dict[str, dict]) -> None:
+        for move, said in named.items():
+            before = followups.list_followups(ledger, include_closed=True)
+            with ledger.write() as conn, pytest.raises(BadInput, match="who did it"):
+                getattr(followups, move)(conn, opened, **said, by=" ", now=NOW + 9 * HOUR)
+            assert followups.list_followups(ledger, include_closed=True) == before, move
+
+    refused(moves)
+    _contact(ledger, opened)
+    refused({"take_step": later["take_step"]})
+    _close(ledger, opened)
+    refused({"reopen": later["reopen"]})
+
+
 def test_a_customer_who_cannot_be_reached(ledger: Ledger, opened: str):
     with pytest.raises(BadInput, match="needs a first contact"):
         _close(ledger, opened, "resolved")

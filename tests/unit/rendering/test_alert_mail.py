@@ -40,6 +40,13 @@ def test_it_says_all_that_is_needed(alert, settings) -> None:
     assert "List-Unsubscribe" not in mail
 
 
+def test_the_list_is_of_the_address_that_the_ledger_has(alert, settings) -> None:
+    alert["payload"]["email"] = "robin@b\u00fccher.example"
+    parts = render_alert(alert, settings=settings)
+    assert parts.to == "robin@xn--bcher-kva.example"
+    assert worklist_link(settings, "robin@b\u00fccher.example") in parts.text
+
+
 def test_the_warning_says_that_time_runs_out(alert, settings) -> None:
     alert["payload"]["notice"] = "sla_warning"
     mail = parsed(render_alert(alert, settings=settings))
