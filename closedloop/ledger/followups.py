@@ -367,11 +367,14 @@ COURSE = (
 )
 """The kinds of events that make the history of a follow-up."""
 
+MOVED = frozenset(COURSE) - {"followup_note", "answered"}
+"""Those after which it stands elsewhere, or with somebody else."""
+
 
 def course_of(conn: Connection, invitation_id: str) -> list[dict[str, Any]]:
-    """What happened in a follow-up, in order: kind, occurred_at, recorded_at, payload (parsed)."""
+    """What happened in a follow-up, in order: seq, kind, occurred_at, recorded_at, payload (parsed)."""
     found = (
-        select(events.c.kind, events.c.occurred_at, events.c.recorded_at, events.c.payload)
+        select(*(events.c[name] for name in ("seq", "kind", "occurred_at", "recorded_at", "payload")))
         .where(events.c.invitation_id == invitation_id, events.c.kind.in_(COURSE))
         .order_by(events.c.seq)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,14 +20,14 @@ from closedloop.ledger import followups
 from closedloop.ledger.actions import read_actions
 from closedloop.links import BadLink, Purpose, read, worklist_key
 from ingestion.collector import following_pages as pages
+from ingestion.collector.following_pages import Posted
 from ingestion.collector.forms import clean
 from ingestion.collector.shared import Shared, posted_fields
 
 MAX_NAME, MAX_NOTE = 100, 4_000
 RECENT = dt.timedelta(days=30)
 """Closed follow-ups stay on the list for so long."""
-
-Posted = Mapping[str, str]
+_SEQ = re.compile(r"[0-9]{1,15}")
 
 
 class Following:
@@ -66,7 +67,7 @@ class Following:
             await self._shared.commit(_move(invitation_id, posted, self._shared.clock.now()))
         except BadInput as error:
             self._shared.metrics.count("closedloop_collector_refused_total", status="409")
-            return await self._page(request, problem=error.problem, posted=posted)
+            return await self._page(request, problem=pages.problem_of(error), posted=posted)
         self._shared.metrics.count("closedloop_collector_follow_ups_total", did=posted["do"])
         came_from = self._list_of(request)
         return RedirectResponse(f"{self._path(invitation_id)}?{f'list={came_from}&' if came_from else ''}saved", 303)
@@ -140,6 +141,8 @@ def _move(invitation_id: str, posted: Posted, now: dt.datetime) -> Callable[[Con
     about: dict[str, Any] = {"by": by, "now": now}
 
     def work(conn: Connection) -> None:
+        if _is_there_already(conn, invitation_id, posted, now):
+            return
         match posted.get("do"):
             case "contacted":
                 followups.first_contact(conn, invitation_id, at=_when(posted, now), note=note, **about)
@@ -157,6 +160,45 @@ def _move(invitation_id: str, posted: Posted, now: dt.datetime) -> Callable[[Con
                 raise BadInput("this page has no such button", field="do")
 
     return work
+
+
+RECORDED_AS = {
+    "contacted": "first_contact",
+    "step": "followup_step",
+    "outcome": "outcome",
+    "note": "followup_note",
+    "reopen": "followup_reopened",
+    "hand_over": "followup_assigned",
+}
+
+
+def _is_there_already(conn: Connection, invitation_id: str, posted: Posted, now: dt.datetime) -> bool:
+    """Whether the same form was sent twice: a second press of the button says nothing new, and must hear that all is well.
+
+    Raises BadInput where the page was out of date: who pressed a button saw another state than the one it would change. A note
+    changes none.
+    """
+    if not _SEQ.fullmatch(seen := posted.get("seen", "")):
+        return False
+    row = followups.held(conn, invitation_id)
+    since = [one for one in followups.course_of(conn, invitation_id) if one["seq"] > int(seen)]
+    if any(_is_same(one, posted, row, now) for one in since):
+        return True
+    if posted.get("do") != "note" and any(one["kind"] in followups.MOVED for one in since):
+        raise BadInput("somebody has moved this on since you opened the page", field="seen")
+    return False
+
+
+def _is_same(one: Mapping[str, Any], posted: Posted, row: Mapping[str, Any], now: dt.datetime) -> bool:
+    said, do = one["payload"], posted.get("do", "")
+    if one["kind"] != RECORDED_AS.get(do) or said.get("by") != posted.get("by"):
+        return False
+    if do == "hand_over":  # the event names no address
+        return bool(row["assignee_email"] == posted.get("to"))
+    if posted.get("at") and one["occurred_at"] != _when(posted, now):
+        return False
+    chosen = do not in ("step", "outcome") or said.get(do) == posted.get(do)
+    return chosen and said.get("note", said.get("why", "")) == posted.get("note", "")
 
 
 def _hand_over(conn: Connection, invitation_id: str, to: str, about: Mapping[str, Any]) -> None:

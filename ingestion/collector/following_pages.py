@@ -13,11 +13,13 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from closedloop.clock import parse_time
+from closedloop.errors import BadInput
 from closedloop.phrases import phrases
 from closedloop.programme import band_of, stored_survey
 from closedloop.programme.steps import CLOSED, IN_WORDS, MOVES, NO_RESPONSE, OPEN, OUTCOMES, STEPS
 from ingestion.collector.pages import Look, render
 
+Posted = Mapping[str, str]
 STYLE = Markup((Path(__file__).parent / "assets" / "following.css").read_text(encoding="utf-8"))
 LOOK = Look(say=phrases("en"))
 
@@ -53,6 +55,16 @@ ACTION_WORDS = {
 }
 
 
+FIELD_WORDS = {"by": "your name", "why": "what came up"}
+"""Fields whose problem does not say of itself what it is about."""
+
+
+def problem_of(error: BadInput) -> str:
+    """Why a move was refused, for the person who made it."""
+    words = FIELD_WORDS.get(error.field or "")
+    return f"{words}: {error.problem}" if words else error.problem
+
+
 @dataclass(frozen=True)
 class Followed:
     """One follow-up: its row, what its alert told, its course and actions, and the colleagues who could take it."""
@@ -72,7 +84,7 @@ def followup_page(
     now: dt.datetime,
     saved: bool,
     problem: str,
-    posted: Mapping[str, str],
+    posted: Posted,
 ) -> HTMLResponse:
     """One follow-up with the steps that are open to it. `problem` is why the last one was refused, `posted` what it said."""
     row, payload, answer = followed.row, followed.row["payload"], followed.row["answer"]
@@ -123,6 +135,8 @@ def followup_page(
         "worklist": worklist,
         "saved": saved,
         "problem": f"{problem[:1].upper()}{problem[1:]}." if problem else "",
+        "kept": _form_for(step, posted),
+        "seen": max((one["seq"] for one in followed.course), default=0),
         "posted": {name: posted.get(name, "") for name in ("do", "by", "note", "at", "step", "outcome", "to")},
     }
     return render("followup.html", LOOK, view, 409 if problem else 200, extra_style=STYLE)
@@ -182,6 +196,14 @@ def distance(value: dt.datetime, now: dt.datetime) -> str:
 
 def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def _form_for(step: str, posted: Posted) -> str:
+    """The form that keeps what was typed: the one it came from, or that of a note where that one is gone meanwhile."""
+    shown = {"note", "hand_over"}
+    shown |= {"reopen"} if step == CLOSED else {"outcome", "contacted" if step == OPEN else "step"}
+    do = posted.get("do", "")
+    return do if do in shown or not posted.get("note") else "note"
 
 
 def _state(place: int, reached: int) -> str:

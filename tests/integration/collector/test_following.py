@@ -47,7 +47,7 @@ def _count(ledger) -> int:
 
 
 def _post(client, link: str, do: str, **fields):
-    return client.post(link, data={"do": do, "by": "Robin Rep", **fields}, follow_redirects=False)
+    return client.post(link, data={"do": do, "by": "Robin Rep"} | fields, follow_redirects=False)
 
 
 def test_from_the_alert_to_the_outcome(client, clock, ledger, settings, followed):
@@ -118,6 +118,78 @@ def test_what_was_typed_is_not_lost_when_somebody_else_was_faster(client, ledger
     assert page.status_code == 409 and "recorded already" in page.text
     page = client.post(link, data={"do": "note", "by": "Max Manager", "note": "x" * 4001})
     assert page.status_code == 409 and "x" * 4000 in page.text and 'value="Max Manager"' in page.text
+
+    page = client.post(link, data={"do": "contacted", "by": "Max", "note": "I called too"})
+    assert re.search(
+        r'<details open><summary>Add a note.*?<textarea id="note-note"[^>]*>I called too<', page.text, re.S
+    )
+
+
+def _as_seen(client, link: str) -> dict[str, str]:
+    return {"seen": re.search(r'name="seen" value="(\d+)"', client.get(link).text)[1]}
+
+
+TWICE = {
+    "contacted": {"note": "called"},
+    "note": {"note": "called"},
+    "hand_over": {"to": "max@closedloop.example"},
+    "outcome": {"outcome": "no_response"},
+}
+
+
+@pytest.mark.parametrize("do", TWICE)
+def test_a_button_pressed_twice_is_pressed_once(client, ledger, settings, followed, do):
+    link = follow_up_link(settings, followed())
+    form = TWICE[do] | _as_seen(client, link)
+    assert _post(client, link, do, **form).status_code == 303
+    once = _count(ledger)
+    again = _post(client, link, do, **form)
+    assert (again.status_code, again.headers.get("location")) == (
+        303,
+        f"{link.removeprefix(settings.collector_url)}?saved",
+    )
+    assert _count(ledger) == once
+
+
+def test_the_further_steps_too(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    assert _post(client, link, "contacted").status_code == 303
+    for do, fields in (
+        ("step", {"step": "investigating"}),
+        ("outcome", {"outcome": "resolved"}),
+        ("reopen", {"note": "broke"}),
+    ):
+        form = fields | _as_seen(client, link)
+        assert [_post(client, link, do, **form).status_code for _ in range(2)] == [303, 303]
+        assert _post(client, link, do, **form, by="Max Manager").status_code == 409  # he saw another state
+    with ledger.read() as conn:
+        kinds = conn.scalars(select(events.c.kind).order_by(events.c.seq)).all()
+    assert kinds[-4:] == ["first_contact", "followup_step", "outcome", "followup_reopened"]
+
+
+def test_a_page_that_is_out_of_date_moves_nothing_back(client, ledger, settings, followed):
+    link = follow_up_link(settings, followed())
+    assert _post(client, link, "contacted").status_code == 303
+    stale = _as_seen(client, link)
+    assert _post(client, link, "step", step="reported_back").status_code == 303
+    page = client.post(link, data={"do": "step", "step": "investigating", "by": "Max", "note": "see case 7", **stale})
+    assert page.status_code == 409 and "Somebody has moved this on" in page.text and "see case 7" in page.text
+    assert list_followups(ledger)[0]["status"] == "reported_back"
+    assert _post(client, link, "note", note="see case 7", **stale).status_code == 303  # a note changes no state
+
+
+def test_words_of_the_customer_do_not_make_a_page_out_of_date(client, ledger, settings, followed, now):
+    invitation = followed(comment=None)
+    link = follow_up_link(settings, invitation)
+    seen = _as_seen(client, link)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 5, comment="Late", channel="email", judged="human", at=now, now=now)
+    assert _post(client, link, "contacted", **seen).status_code == 303
+
+
+@pytest.mark.parametrize("seen", ["", "-1", "x", "9" * 5000, "1e3"])
+def test_what_no_page_ever_said_is_passed_over(client, settings, followed, seen):
+    assert _post(client, follow_up_link(settings, followed()), "note", note="called", seen=seen).status_code == 303
 
 
 def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
