@@ -138,7 +138,9 @@ def _renewal(day: dt.datetime | None, answered: dt.datetime | None) -> str:
     if answered is None:
         return shown
     days = (day.date() - answered.date()).days
-    return f"{shown}, {abs(days):,} days {'after' if days >= 0 else 'before'} the answer"
+    if days == 0:
+        return f"{shown}, the day of the answer"
+    return f"{shown}, {abs(days):,} day{'' if abs(days) == 1 else 's'} {'after' if days > 0 else 'before'} the answer"
 
 
 def _earlier(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

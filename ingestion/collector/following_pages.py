@@ -17,6 +17,7 @@ from closedloop.errors import BadInput
 from closedloop.phrases import phrases
 from closedloop.programme import band_of, stored_survey
 from closedloop.programme.steps import CLOSED, IN_WORDS, MOVES, NO_RESPONSE, OPEN, OUTCOMES, STEPS
+from closedloop.texts import fill, values_of
 from ingestion.collector.pages import Look, render
 
 Posted = Mapping[str, str]
@@ -101,7 +102,7 @@ def followup_page(
         "survey": survey.name if survey else row["survey_id"],
         "answered": moment(answer["scored_at"] or row["opened_at"], now),
         "comment": answer["comment"] or "",
-        "further": _further(survey, answer),
+        "further": _further(survey, answer, payload),
         "facts": _facts(followed.alert, now),
         "earlier": _earlier(followed.alert),
         "clocks": _clocks(row, now),
@@ -135,6 +136,7 @@ def followup_page(
         "worklist": worklist,
         "saved": saved,
         "problem": f"{problem[:1].upper()}{problem[1:]}." if problem else "",
+        "now": moment(now, now),
         "kept": _form_for(step, posted),
         "seen": max((one["seq"] for one in followed.course), default=0),
         "posted": {name: posted.get(name, "") for name in ("do", "by", "note", "at", "step", "outcome", "to")},
@@ -194,6 +196,12 @@ def distance(value: dt.datetime, now: dt.datetime) -> str:
     return f"in {words}" if seconds > 0 else f"{words} ago"
 
 
+def days_away(day: dt.date, today: dt.date) -> str:
+    """The same for a day, which has no hour: 'today', 'in 1 day', '12 days ago'."""
+    days = (day - today).days
+    return f"in {_count(days, 'day')}" if days > 0 else f"{_count(-days, 'day')} ago" if days else "today"
+
+
 def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
 
@@ -234,7 +242,7 @@ def _facts(alert: Mapping[str, Any], now: dt.datetime) -> list[tuple[str, str]]:
         facts.append(("Contract value", f"{float(value):,.0f}"))
     if account.get("renewal_date"):
         day = parse_time(str(account["renewal_date"]))
-        facts.append(("Renewal", f"{day.day} {day:%B %Y}, {distance(day, now)}"))
+        facts.append(("Renewal", f"{day.day} {day:%B %Y}, {days_away(day.date(), now.date())}"))
     if account.get("open_cases") is not None:
         facts.append(("Open cases", str(account["open_cases"])))
     if account.get("customer_since"):
@@ -255,18 +263,18 @@ def _earlier(alert: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _further(survey: Any, answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _further(survey: Any, answer: Mapping[str, Any], payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The further questions that were answered, with the words of the choices."""
     given = answer["answers"] or {}
     given = given if isinstance(given, dict) else {}
     if survey is None or not given:
         return []
-    shown = []
+    shown, values = [], values_of(payload)
     for question in survey.questions:
         if answer["score"] in question.for_scores and (said := given.get(question.id)):
-            labels = {choice.id: choice.label for choice in question.choices}
+            labels = {choice.id: fill(choice.label, values) for choice in question.choices}
             chosen = said if isinstance(said, list) else [said]
-            shown.append((question.text, ", ".join(labels.get(one, one) for one in chosen)))
+            shown.append((fill(question.text, values), ", ".join(labels.get(one, one) for one in chosen)))
     return shown
 
 

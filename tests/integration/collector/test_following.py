@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 
 import pytest
 from hostile import MARKUP, SCRIPTS
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from closedloop.ledger import answers
 from closedloop.ledger.actions import actions_of
 from closedloop.ledger.followups import list_followups
 from closedloop.ledger.schema import events, messages
 from closedloop.links import follow_up_link, worklist_link
+from closedloop.programme import load_surveys
 from dispatch.followup import run_follow_up
 
 HOUR = dt.timedelta(hours=1)
@@ -44,6 +46,11 @@ def followed(ledger, settings, invite, now):
 def _count(ledger) -> int:
     with ledger.read() as conn:
         return conn.execute(select(func.count()).select_from(events)).scalar_one()
+
+
+def sample_definition(settings) -> dict:
+    [survey] = [one for one in load_surveys(settings.surveys) if one.id == "post-close"]
+    return survey.model_dump(mode="json")
 
 
 def _post(client, link: str, do: str, **fields):
@@ -91,6 +98,7 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
         ("contacted", {"at": "yesterday"}, "time cannot be read"),
         ("contacted", {"at": "2000-01-01T09:00"}, "before what it follows"),
         ("contacted", {"at": "2999-01-01T09:00"}, "in the future"),
+        ("contacted", {"at": "0001-01-01T00:00+14:00"}, "time cannot be read"),
         ("step", {"step": "resolving"}, "needs a first contact"),
         ("step", {"step": "nonsense"}, "no such step"),
         ("outcome", {"outcome": "resolved"}, "needs a first contact"),
@@ -190,6 +198,44 @@ def test_words_of_the_customer_do_not_make_a_page_out_of_date(client, ledger, se
 @pytest.mark.parametrize("seen", ["", "-1", "x", "9" * 5000, "1e3"])
 def test_what_no_page_ever_said_is_passed_over(client, settings, followed, seen):
     assert _post(client, follow_up_link(settings, followed()), "note", note="called", seen=seen).status_code == 303
+
+
+def test_a_long_note_in_any_script_is_taken(client, settings, followed):
+    link, note = follow_up_link(settings, followed()), "\u754c" * 4000
+    page = client.get(link).text
+    assert page.count("<form") == page.count('enctype="multipart/form-data"')
+    form = {name: (None, value) for name, value in {"do": "note", "by": "Robin", "note": note}.items()}
+    assert client.post(link, files=form, follow_redirects=False).status_code == 303
+    assert note in client.get(link).text
+
+
+@pytest.mark.parametrize(("days", "words"), [(0, "today"), (1, "in 1 day"), (-1, "1 day ago"), (40, "in 40 days")])
+def test_a_renewal_is_a_day_and_not_an_hour(client, ledger, settings, followed, now, days, words):
+    renewal = (now + dt.timedelta(days=days)).date()
+    invitation = followed()
+    with ledger.write() as conn:
+        [(key, payload)] = conn.execute(
+            select(messages.c.message_id, messages.c.payload).where(messages.c.kind == "alert")
+        ).all()
+        known = json.dumps({**json.loads(payload), "account": {"renewal_date": renewal.isoformat()}})
+        conn.execute(update(messages).where(messages.c.message_id == key).values(payload=known))
+    assert f"{renewal.day} {renewal:%B %Y}, {words}<" in client.get(follow_up_link(settings, invitation)).text
+
+
+def test_further_answers_stand_with_the_words_that_the_customer_saw(client, ledger, settings, invite, now):
+    definition = {
+        **sample_definition(settings),
+        "questions": [
+            {"id": "more", "text": "{{ first_name }}, what should {{ company }} mend?", "kind": "open", "scores": "0-6"}
+        ],
+    }
+    invitation = invite("ada", first_name="Ada", company="Northwind", definition=definition)
+    given = {"more": "The invoices"}
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 4, answers=given, channel="email", judged="human", at=now, now=now)
+    run_follow_up(ledger, settings, (), now=now)
+    page = client.get(follow_up_link(settings, invitation)).text
+    assert "<dt>Ada, what should Northwind mend?</dt><dd>The invoices</dd>" in page
 
 
 def test_handing_over_tells_the_other_one(client, ledger, settings, followed):

@@ -86,6 +86,19 @@ def test_what_is_known_of_the_customer(alert, settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ("2026-03-02", "2 March 2026, the day of the answer"),
+        ("2026-03-03", "3 March 2026, 1 day after the answer"),
+        ("2026-02-28", "28 February 2026, 2 days before the answer"),
+    ],
+)
+def test_a_renewal_close_by(alert, settings, day, words) -> None:
+    alert["payload"]["account"] = {"renewal_date": day}
+    assert words in render_alert(alert, settings=settings).text
+
+
+@pytest.mark.parametrize(
     ("payload", "subject", "words"),
     [
         ({"notice": "escalation"}, "Not contacted in time: Ada Lovelace, Acme & Sons gave 3 of 10", "was promised by"),
