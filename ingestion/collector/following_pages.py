@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ HAPPENED = {
     "followup_reopened": "Reopened",
     "followup_assigned": "Handed over",
     "followup_note": "Note",
+    "voided": "The answer was taken out of all numbers",
 }
 ACTION_WORDS = {
     "planned": "planned",
@@ -75,6 +76,8 @@ class Followed:
     course: Sequence[Mapping[str, Any]]
     actions: Mapping[str, Mapping[str, Any]]
     colleagues: Mapping[str, Mapping[str, Any]]
+    away: Set[str]
+    """Addresses of colleagues, in lower case, who are away."""
 
 
 def followup_page(
@@ -121,7 +124,10 @@ def followup_page(
         "is_closed": step == CLOSED,
         "assignee": row["assignee_name"] or "",
         "who_has": row["assignee_name"] or row["assignee_email"] or "nobody",
-        "colleagues": [(email, one.get("name") or email) for email, one in followed.colleagues.items()],
+        "colleagues": [
+            (email, one.get("name") or email, email.lower() in followed.away)
+            for email, one in followed.colleagues.items()
+        ],
         "course": _course(followed.course, now),
         "actions": [
             {
@@ -150,17 +156,24 @@ def listed(row: Mapping[str, Any], now: dt.datetime, link: str) -> dict[str, Any
     waits = row["status"] != CLOSED and row["first_contact_at"] is None
     return {
         "link": link,
-        "score": row["score"],
-        "band": band_of(row["score"]).value,
+        "score": row["score_now"],
+        "band": band_of(row["score_now"]).value,
         "title": ", ".join(names) or "A customer",
         "comment": (row["comment"] or "")[:160],
         "step": IN_WORDS[row["outcome"] or row["status"]],
         "is_closed": row["status"] == CLOSED,
         "waits": waits,
-        "is_overdue": waits and row["due_at"] < now,
-        "when": f"first contact due {distance(row['due_at'], now)}" if waits else "",
+        "is_overdue": waits and min(row["acknowledge_due_at"], row["due_at"]) < now,
+        "when": _waits_for(row, now) if waits else "",
         "due": moment(row["due_at"], now),
     }
+
+
+def _waits_for(row: Mapping[str, Any], now: dt.datetime) -> str:
+    due = f"first contact due {distance(row['due_at'], now)}"
+    if row["acknowledge_due_at"] < now <= row["due_at"]:
+        return f"to be acknowledged {distance(row['acknowledge_due_at'], now)}, {due}"
+    return due
 
 
 def worklist_page(rows: Sequence[Mapping[str, Any]]) -> HTMLResponse:

@@ -14,6 +14,7 @@ from closedloop.ledger import answers
 from closedloop.ledger.actions import actions_of
 from closedloop.ledger.followups import list_followups
 from closedloop.ledger.schema import events, messages
+from closedloop.ledger.teams import record_absence
 from closedloop.links import follow_up_link, worklist_link
 from closedloop.programme import load_surveys
 from dispatch.followup import run_follow_up
@@ -235,7 +236,7 @@ def test_further_answers_stand_with_the_words_that_the_customer_saw(client, ledg
         answers.record_answer(conn, invitation, 4, answers=given, channel="email", judged="human", at=now, now=now)
     run_follow_up(ledger, settings, (), now=now)
     page = client.get(follow_up_link(settings, invitation)).text
-    assert "<dt>Ada, what should Northwind mend?</dt><dd>The invoices</dd>" in page
+    assert '<dt>Ada, what should Northwind mend?</dt><dd dir="auto">The invoices</dd>' in page
 
 
 def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
@@ -254,6 +255,27 @@ def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
         payload = conn.scalar(select(messages.c.payload).where(messages.c.message_id == key))
     assert '"email":"max@closedloop.example"' in payload and '"notice":"handed_over"' in payload
     assert client.post(link, data={"do": "hand_over", "by": "x", "to": "max@closedloop.example"}).status_code == 409
+
+
+def test_the_other_one_reads_what_was_said_since(client, ledger, settings, followed, now):
+    invitation = followed(comment=None)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 3, comment="Late", channel="email", judged="human", at=now, now=now)
+    assert (
+        _post(client, follow_up_link(settings, invitation), "hand_over", to="max@closedloop.example").status_code == 303
+    )
+    key = actions_of(ledger, invitation)["hand_over:1"]["message_id"]
+    with ledger.read() as conn:
+        said = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.message_id == key)))
+    assert (said["score"], said["comment"], said["notice"]) == (3, "Late", "handed_over")
+
+
+def test_who_could_take_it(client, ledger, settings, followed, now):
+    record_absence(ledger, "max@closedloop.example", since=now - HOUR, until=now + 99 * HOUR, by="Max Manager", now=now)
+    page = client.get(
+        follow_up_link(settings, followed(csm_name="Kim", csm_email="kim at home", owner_email=OWNER))
+    ).text
+    assert "Max Manager (away)" in page and "kim at home" not in page
 
 
 def test_the_list_of_one_colleague(client, clock, ledger, settings, followed):
@@ -298,6 +320,33 @@ def test_an_address_in_two_spellings_is_one_colleague(client, settings, followed
     followed("ada", owner_email="Robin@closedloop.example")
     followed("bob", owner_email="robin@closedloop.example")
     assert "2 open" in client.get(worklist_link(settings, "robin@closedloop.example")).text
+
+
+def test_the_list_shows_the_score_that_stands_and_both_clocks(client, clock, ledger, settings, followed, now):
+    invitation = followed("ada", 5)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 9, channel="email", judged="human", at=now + HOUR, now=now + HOUR)
+    clock.time += 30 * HOUR
+    page = client.get(worklist_link(settings, OWNER)).text
+    assert "9 of 10" in page and "5 of 10" not in page
+    assert "to be acknowledged 6 hours ago, first contact due in 18 hours" in page and 'class="late"' in page
+
+
+def test_words_in_any_direction_stay_by_themselves(client, settings, followed):
+    words = "\u05dc\u05d0 \u05d8\u05d5\u05d1!"
+    link = follow_up_link(settings, followed(comment=words))
+    _post(client, link, "note", note=words)
+    page = client.get(link).text
+    assert f'<blockquote dir="auto">{words}' in page and f'<p dir="auto">{words}' in page
+    assert f'dir="auto">{words}' in client.get(worklist_link(settings, OWNER)).text
+
+
+def test_whoever_is_about_to_call_sees_that_the_answer_was_voided(client, ledger, settings, followed, now):
+    invitation = followed()
+    with ledger.write() as conn:
+        answers.void(conn, invitation, by="kim", why="a test of ours", at=now, now=now)
+    page = client.get(follow_up_link(settings, invitation)).text
+    assert "taken out of all numbers" in page and "a test of ours" in page
 
 
 def test_nobody_waits_for_somebody_who_has_none(client, settings):

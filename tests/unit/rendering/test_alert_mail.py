@@ -117,4 +117,5 @@ def test_each_kind_of_alert_has_its_own_words(alert, settings, payload, subject,
     for kind in ("plain", "html"):
         assert words in mail.get_body((kind,)).get_content()
     if not payload.get("has_followup", True):
+        assert "get in touch" not in parts.html
         assert "please call" not in parts.text and "/w/" not in parts.html and "Importance" not in mail
