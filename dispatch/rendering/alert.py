@@ -48,6 +48,7 @@ _NEWS = Wording("{whom} gave {score} of 10", "A customer answered", "{name} gave
 
 _COLOURS = {Band.DETRACTOR: "#a8201a", Band.PASSIVE: "#8a5a00", Band.PROMOTER: "#1e6b3a"}
 """Each carries white text."""
+_MAX_NAME = 80
 
 
 def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
@@ -90,7 +91,8 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "worklist": worklist_link(settings, str(payload["email"])),  # as the ledger has it, not as mail writes it
         "copied": bool(payload.get("cc")),
     }
-    subject = words.subject.format(**names)
+    cut = (_shortened(part) for part in (contact, account) if part)
+    subject = words.subject.format(**{**names, "whom": ", ".join(cut)})
     shared = address(settings.sender_address, "From")
     cc = tuple(dict.fromkeys(address(str(one), "Cc") for one in payload.get("cc") or () if one))
     return EmailParts(
@@ -111,6 +113,11 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
             **identity_headers(settings.mail_provider, str(message["message_id"])),
         },
     )
+
+
+def _shortened(name: str) -> str:
+    """For a subject, which must not lose the score behind a long name."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1].rstrip()}\u2026"
 
 
 def _facts(payload: Mapping[str, Any], contact: str, account: str, due: dt.datetime | None) -> dict[str, str]:

@@ -61,6 +61,13 @@ def test_little_known_is_enough(alert, settings) -> None:
     assert mail["Cc"] is None
 
 
+def test_long_names_leave_room_for_the_score(alert, settings) -> None:
+    alert["payload"] |= {"contact_name": "Ada " + "B" * 117, "account_name": "C" * 255}
+    mail = parsed(render_alert(alert, settings=settings))
+    assert mail["Subject"].endswith("gave 3 of 10: please call")
+    assert "C" * 255 in mail.get_body(("plain",)).get_content()
+
+
 @pytest.mark.parametrize("field", ["contact_name", "account_name"])
 def test_no_name_forges_a_header(alert, settings, field) -> None:
     alert["payload"][field] = "Ada\r\nBcc: x@evil.example =?utf-8?q?=0aBcc: y@evil.example?="
