@@ -12,6 +12,7 @@ from closedloop.clock import parse_time
 from closedloop.links import follow_up_link, worklist_link
 from closedloop.programme import Band, band_of
 from closedloop.settings import Settings
+from closedloop.texts import dialled
 from dispatch.rendering.headers import address, identity_headers, one_line, text_header
 from dispatch.rendering.headers import mailbox as named
 from dispatch.rendering.layout import TEMPLATES, payload_of
@@ -55,16 +56,17 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
     """The mail of one message of kind `alert`: who answered what, what is known of them, until when to call, and links to
     record it.
 
-    Payload: `email`, `score`, and where known `cc`, `comment`, `contact_name`, `contact_email`, `account_name`, `survey_name`,
-    `answered_at`, `due_at`, `acknowledge_due_at` (ISO times, UTC), `account`, `earlier`, `assignee_name`; `has_followup` False
-    says that nobody has to do anything, `notice` (`sla_warning`, `escalation`, `handed_over`) makes it another mail. Raises
-    BadInput when an address cannot be mailed to; a name of the CRM never stops an alert, it is put on one line.
+    Payload: `email`, `score`, and where known `cc`, `comment`, `contact_name`, `contact_email`, `contact_phone`, `account_name`,
+    `survey_name`, `answered_at`, `due_at`, `acknowledge_due_at` (ISO times, UTC), `account`, `earlier`, `assignee_name`;
+    `has_followup` False says that nobody has to do anything, `notice` (`sla_warning`, `escalation`, `handed_over`) makes it
+    another mail. Raises BadInput when an address cannot be mailed to; a name of the CRM never stops an alert, it is put on one line.
     """
     payload = payload_of(message)
     score, invitation_id = int(payload["score"]), str(message["invitation_id"])
     contact = one_line(str(payload.get("contact_name") or "")) or "a customer"
     account = one_line(str(payload.get("account_name") or ""))
-    contact_email = str(payload.get("contact_email") or "")
+    contact_email = one_line(str(payload.get("contact_email") or ""))
+    contact_phone = one_line(str(payload.get("contact_phone") or ""))
     whom = f"{contact}, {account}" if account else contact
     to_do = bool(payload.get("has_followup", True))
     words = _NOTICES.get(str(payload.get("notice")), _NEW) if to_do else _NEWS
@@ -81,6 +83,8 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "is_urgent": to_do,
         "comment": str(payload.get("comment") or "").strip(),
         "contact_email": contact_email,
+        "contact_phone": contact_phone,
+        "dial": dialled(contact_phone),
         "write_to": quote(contact_email, safe="@"),  # an address may hold a ?, which would add headers to the mail
         "facts": _facts(payload, contact, account, due if to_do else None),
         "earlier": _earlier(payload),

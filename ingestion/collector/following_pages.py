@@ -17,7 +17,7 @@ from closedloop.errors import BadInput
 from closedloop.phrases import phrases
 from closedloop.programme import band_of, stored_survey
 from closedloop.programme.steps import CLOSED, IN_WORDS, MOVES, NO_RESPONSE, OPEN, OUTCOMES, STEPS
-from closedloop.texts import fill, values_of
+from closedloop.texts import dialled, fill, values_of
 from ingestion.collector.pages import Look, render
 
 Posted = Mapping[str, str]
@@ -100,6 +100,8 @@ def followup_page(
         "title": f"{name}, {payload['account_name']}" if payload.get("account_name") else name,
         "email": payload.get("email") or "",
         "write_to": quote(payload.get("email") or "", safe="@"),  # mail programs want the @ as it is
+        "phone": payload.get("mobile_phone") or "",
+        "dial": dialled(payload.get("mobile_phone") or ""),
         "score": score,
         "band": band_of(score).value,
         "survey": survey.name if survey else row["survey_id"],

@@ -201,6 +201,14 @@ def test_what_no_page_ever_said_is_passed_over(client, settings, followed, seen)
     assert _post(client, follow_up_link(settings, followed()), "note", note="called", seen=seen).status_code == 303
 
 
+def test_who_was_asked_by_text_message_can_be_called(client, ledger, settings, followed):
+    invitation = followed(mobile_phone="+49 170 1234567")
+    assert '<a href="tel:+491701234567">+49 170 1234567</a>' in client.get(follow_up_link(settings, invitation)).text
+    with ledger.read() as conn:
+        said = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.kind == "alert")))
+    assert said["contact_phone"] == "+49 170 1234567"
+
+
 def test_a_long_note_in_any_script_is_taken(client, settings, followed):
     link, note = follow_up_link(settings, followed()), "\u754c" * 4000
     page = client.get(link).text

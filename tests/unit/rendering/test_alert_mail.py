@@ -61,6 +61,15 @@ def test_little_known_is_enough(alert, settings) -> None:
     assert mail["Cc"] is None
 
 
+def test_who_was_asked_by_text_message_can_be_called(alert, settings) -> None:
+    alert["payload"] |= {"contact_email": None, "contact_phone": "+49 170 1234567"}
+    parts = render_alert(alert, settings=settings)
+    assert 'href="tel:+491701234567"' in parts.html
+    assert "Call +49 170 1234567 or write" in parts.text
+    alert["payload"]["contact_phone"] = 'javascript:x"><b>'
+    assert "tel:" not in render_alert(alert, settings=settings).html
+
+
 def test_long_names_leave_room_for_the_score(alert, settings) -> None:
     alert["payload"] |= {"contact_name": "Ada " + "B" * 117, "account_name": "C" * 255}
     mail = parsed(render_alert(alert, settings=settings))
