@@ -30,4 +30,7 @@ def as_utc(value: dt.datetime) -> dt.datetime:
 
 def parse_time(text: str) -> dt.datetime:
     """An ISO 8601 date or time as aware UTC; a bare date means its first instant. Raises ValueError."""
-    return as_utc(dt.datetime.fromisoformat(text.strip()))
+    try:
+        return as_utc(dt.datetime.fromisoformat(text.strip()))
+    except OverflowError:  # its offset leads out of the calendar
+        raise ValueError(f"not a time of the calendar: {text!r}") from None

@@ -48,6 +48,12 @@ _PARTS = (
 _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 
+def dialled(number: str) -> str:
+    """A phone number for a `tel:` link, or '' where there is none in it."""
+    digits = re.sub(r"[^0-9]", "", number)
+    return f"{'+' if number.strip().startswith('+') else ''}{digits}" if digits else ""
+
+
 def values_of(payload: Mapping[str, Any]) -> dict[str, str]:
     """The variables of one message payload; what the CRM does not know is empty."""
     values = {name: str(payload.get(name) or "").strip() for name in VARIABLES}

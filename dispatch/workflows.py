@@ -156,6 +156,7 @@ def alert_facts(answered: Answered, who: Assignee, copies: list[str]) -> dict[st
         "comment": row.get("comment"),
         "contact_name": _contact(answered),
         "contact_email": payload.get("email"),
+        "contact_phone": payload.get("mobile_phone"),  # where surveys go by text message; else nobody passed it on
         "account_name": _account(answered),
         "survey_name": answered.survey.name,
         "company": payload.get("company") or "",

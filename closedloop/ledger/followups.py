@@ -283,7 +283,12 @@ def reassign(
     if alert := newest_alert(conn, invitation_id):
         others = actions.c.action.like("hand_over:%") & (actions.c.invitation_id == invitation_id)
         number = conn.execute(select(func.count()).select_from(actions).where(others)).scalar_one() + 1
-        key, payload = f"hand_over:{number}", {**alert["payload"], "email": email, "assignee_name": name, "cc": []}
+        said_now = select(answers.c.score, answers.c.comment).where(answers.c.invitation_id == invitation_id)
+        stands = dict(conn.execute(said_now).mappings().first() or {})  # words may have come after the first alert
+        key, payload = (
+            f"hand_over:{number}",
+            {**alert["payload"], **stands, "email": email, "assignee_name": name, "cc": []},
+        )
         payload |= {"assignment_rule": rule, "notice": "handed_over", "handed_over_by": who}
         message = message_for(alert, key, "alert", payload, now=now)
         plan_actions(conn, row, [Action(key, MAIL, message=message)], now=now)
@@ -306,7 +311,8 @@ def newest_alert(conn: Connection, invitation_id: str) -> dict[str, Any] | None:
 def list_followups(
     ledger: Ledger, *, include_closed: bool = False, assignee_email: str | None = None
 ) -> list[dict[str, Any]]:
-    """Follow-ups, the most urgent first: rows of the table with `names` (contact, account) and `comment`, for people."""
+    """Follow-ups, the most urgent first: rows of the table with `names` (contact, account), `comment` and `score_now` (a customer
+    may have changed their mind since it was opened), for people."""
     with ledger.read() as conn:
         return read_followups(conn, include_closed=include_closed, assignee_email=assignee_email)
 
@@ -316,7 +322,12 @@ def read_followups(
 ) -> list[dict[str, Any]]:
     """`list_followups` within a transaction."""
     found = (
-        select(followups, messages.c.payload, answers.c.comment)
+        select(
+            followups,
+            messages.c.payload,
+            answers.c.comment,
+            func.coalesce(answers.c.score, followups.c.score).label("score_now"),
+        )
         .outerjoin(messages, messages.c.message_id == followups.c.invitation_id)
         .outerjoin(answers, answers.c.invitation_id == followups.c.invitation_id)
         .order_by(followups.c.due_at, followups.c.invitation_id)
@@ -363,11 +374,11 @@ def read_followup(conn: Connection, invitation_id: str) -> dict[str, Any] | None
 
 COURSE = (
     *("followup_opened", "first_contact", "followup_step", "outcome", "followup_reopened"),
-    *("followup_assigned", "followup_note", "answered"),
+    *("followup_assigned", "followup_note", "answered", "voided"),
 )
 """The kinds of events that make the history of a follow-up."""
 
-MOVED = frozenset(COURSE) - {"followup_note", "answered"}
+MOVED = frozenset(COURSE) - {"followup_note", "answered", "voided"}
 """Those after which it stands elsewhere, or with somebody else."""
 
 

@@ -12,6 +12,7 @@ from closedloop.clock import parse_time
 from closedloop.links import follow_up_link, worklist_link
 from closedloop.programme import Band, band_of
 from closedloop.settings import Settings
+from closedloop.texts import dialled
 from dispatch.rendering.headers import address, identity_headers, one_line, text_header
 from dispatch.rendering.headers import mailbox as named
 from dispatch.rendering.layout import TEMPLATES, payload_of
@@ -48,22 +49,24 @@ _NEWS = Wording("{whom} gave {score} of 10", "A customer answered", "{name} gave
 
 _COLOURS = {Band.DETRACTOR: "#a8201a", Band.PASSIVE: "#8a5a00", Band.PROMOTER: "#1e6b3a"}
 """Each carries white text."""
+_MAX_NAME = 80
 
 
 def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailParts:
     """The mail of one message of kind `alert`: who answered what, what is known of them, until when to call, and links to
     record it.
 
-    Payload: `email`, `score`, and where known `cc`, `comment`, `contact_name`, `contact_email`, `account_name`, `survey_name`,
-    `answered_at`, `due_at`, `acknowledge_due_at` (ISO times, UTC), `account`, `earlier`, `assignee_name`; `has_followup` False
-    says that nobody has to do anything, `notice` (`sla_warning`, `escalation`, `handed_over`) makes it another mail. Raises
-    BadInput when an address cannot be mailed to; a name of the CRM never stops an alert, it is put on one line.
+    Payload: `email`, `score`, and where known `cc`, `comment`, `contact_name`, `contact_email`, `contact_phone`, `account_name`,
+    `survey_name`, `answered_at`, `due_at`, `acknowledge_due_at` (ISO times, UTC), `account`, `earlier`, `assignee_name`;
+    `has_followup` False says that nobody has to do anything, `notice` (`sla_warning`, `escalation`, `handed_over`) makes it
+    another mail. Raises BadInput when an address cannot be mailed to; a name of the CRM never stops an alert, it is put on one line.
     """
     payload = payload_of(message)
     score, invitation_id = int(payload["score"]), str(message["invitation_id"])
     contact = one_line(str(payload.get("contact_name") or "")) or "a customer"
     account = one_line(str(payload.get("account_name") or ""))
-    contact_email = str(payload.get("contact_email") or "")
+    contact_email = one_line(str(payload.get("contact_email") or ""))
+    contact_phone = one_line(str(payload.get("contact_phone") or ""))
     whom = f"{contact}, {account}" if account else contact
     to_do = bool(payload.get("has_followup", True))
     words = _NOTICES.get(str(payload.get("notice")), _NEW) if to_do else _NEWS
@@ -80,6 +83,8 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "is_urgent": to_do,
         "comment": str(payload.get("comment") or "").strip(),
         "contact_email": contact_email,
+        "contact_phone": contact_phone,
+        "dial": dialled(contact_phone),
         "write_to": quote(contact_email, safe="@"),  # an address may hold a ?, which would add headers to the mail
         "facts": _facts(payload, contact, account, due if to_do else None),
         "earlier": _earlier(payload),
@@ -90,7 +95,8 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
         "worklist": worklist_link(settings, str(payload["email"])),  # as the ledger has it, not as mail writes it
         "copied": bool(payload.get("cc")),
     }
-    subject = words.subject.format(**names)
+    cut = (_shortened(part) for part in (contact, account) if part)
+    subject = words.subject.format(**{**names, "whom": ", ".join(cut)})
     shared = address(settings.sender_address, "From")
     cc = tuple(dict.fromkeys(address(str(one), "Cc") for one in payload.get("cc") or () if one))
     return EmailParts(
@@ -111,6 +117,11 @@ def render_alert(message: Mapping[str, Any], *, settings: Settings) -> EmailPart
             **identity_headers(settings.mail_provider, str(message["message_id"])),
         },
     )
+
+
+def _shortened(name: str) -> str:
+    """For a subject, which must not lose the score behind a long name."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1].rstrip()}\u2026"
 
 
 def _facts(payload: Mapping[str, Any], contact: str, account: str, due: dt.datetime | None) -> dict[str, str]:
@@ -138,7 +149,9 @@ def _renewal(day: dt.datetime | None, answered: dt.datetime | None) -> str:
     if answered is None:
         return shown
     days = (day.date() - answered.date()).days
-    return f"{shown}, {abs(days):,} days {'after' if days >= 0 else 'before'} the answer"
+    if days == 0:
+        return f"{shown}, the day of the answer"
+    return f"{shown}, {abs(days):,} day{'' if abs(days) == 1 else 's'} {'after' if days > 0 else 'before'} the answer"
 
 
 def _earlier(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,12 +16,14 @@ from starlette.routing import Route
 
 from closedloop.clock import parse_time
 from closedloop.errors import BadInput
+from closedloop.identity import normalise_address
 from closedloop.ledger import followups
 from closedloop.ledger.actions import read_actions
+from closedloop.ledger.teams import absent
 from closedloop.links import BadLink, Purpose, read, worklist_key
 from ingestion.collector import following_pages as pages
 from ingestion.collector.following_pages import Posted
-from ingestion.collector.forms import clean
+from ingestion.collector.forms import clean, is_address
 from ingestion.collector.shared import Shared, posted_fields
 
 MAX_NAME, MAX_NOTE = 100, 4_000
@@ -83,12 +85,14 @@ class Following:
             if row is None:
                 return None
             alert = followups.newest_alert(conn, invitation_id)
+            colleagues = colleagues_of(row)
             return pages.Followed(
                 row,
                 alert["payload"] if alert else {},
                 followups.course_of(conn, invitation_id),
                 read_actions(conn, invitation_id),
-                colleagues_of(row),
+                colleagues,
+                absent(conn, colleagues, now=now),
             )
 
         found = await run_in_threadpool(self._shared.read, look)
@@ -120,7 +124,7 @@ class Following:
 
 def colleagues_of(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """To whom a follow-up may be handed over, by address: the people whom the invitation and its survey name. Nobody else, so
-    that who has the link cannot have us write to anyone."""
+    that who has the link cannot have us write to anyone; and nobody whom the alert could not reach."""
     payload = row["payload"]
     team = ((payload.get("definition") or {}).get("follow_up") or {}).get("team") or []
     named = [
@@ -130,7 +134,10 @@ def colleagues_of(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         ),
         *team,
     ]
-    return {one["email"]: one for one in named if one.get("email") and one["email"] != row["assignee_email"]}
+    has_it = normalise_address(row["assignee_email"] or "")
+    return {
+        one["email"]: one for one in named if is_address(one.get("email")) and normalise_address(one["email"]) != has_it
+    }
 
 
 def _move(invitation_id: str, posted: Posted, now: dt.datetime) -> Callable[[Connection], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from closedloop.errors import BadInput
 from closedloop.phrases import phrases
 from closedloop.programme import band_of, stored_survey
 from closedloop.programme.steps import CLOSED, IN_WORDS, MOVES, NO_RESPONSE, OPEN, OUTCOMES, STEPS
+from closedloop.texts import dialled, fill, values_of
 from ingestion.collector.pages import Look, render
 
 Posted = Mapping[str, str]
@@ -45,6 +46,7 @@ HAPPENED = {
     "followup_reopened": "Reopened",
     "followup_assigned": "Handed over",
     "followup_note": "Note",
+    "voided": "The answer was taken out of all numbers",
 }
 ACTION_WORDS = {
     "planned": "planned",
@@ -74,6 +76,8 @@ class Followed:
     course: Sequence[Mapping[str, Any]]
     actions: Mapping[str, Mapping[str, Any]]
     colleagues: Mapping[str, Mapping[str, Any]]
+    away: Set[str]
+    """Addresses of colleagues, in lower case, who are away."""
 
 
 def followup_page(
@@ -96,12 +100,14 @@ def followup_page(
         "title": f"{name}, {payload['account_name']}" if payload.get("account_name") else name,
         "email": payload.get("email") or "",
         "write_to": quote(payload.get("email") or "", safe="@"),  # mail programs want the @ as it is
+        "phone": payload.get("mobile_phone") or "",
+        "dial": dialled(payload.get("mobile_phone") or ""),
         "score": score,
         "band": band_of(score).value,
         "survey": survey.name if survey else row["survey_id"],
         "answered": moment(answer["scored_at"] or row["opened_at"], now),
         "comment": answer["comment"] or "",
-        "further": _further(survey, answer),
+        "further": _further(survey, answer, payload),
         "facts": _facts(followed.alert, now),
         "earlier": _earlier(followed.alert),
         "clocks": _clocks(row, now),
@@ -120,7 +126,10 @@ def followup_page(
         "is_closed": step == CLOSED,
         "assignee": row["assignee_name"] or "",
         "who_has": row["assignee_name"] or row["assignee_email"] or "nobody",
-        "colleagues": [(email, one.get("name") or email) for email, one in followed.colleagues.items()],
+        "colleagues": [
+            (email, one.get("name") or email, email.lower() in followed.away)
+            for email, one in followed.colleagues.items()
+        ],
         "course": _course(followed.course, now),
         "actions": [
             {
@@ -135,6 +144,7 @@ def followup_page(
         "worklist": worklist,
         "saved": saved,
         "problem": f"{problem[:1].upper()}{problem[1:]}." if problem else "",
+        "now": moment(now, now),
         "kept": _form_for(step, posted),
         "seen": max((one["seq"] for one in followed.course), default=0),
         "posted": {name: posted.get(name, "") for name in ("do", "by", "note", "at", "step", "outcome", "to")},
@@ -148,17 +158,24 @@ def listed(row: Mapping[str, Any], now: dt.datetime, link: str) -> dict[str, Any
     waits = row["status"] != CLOSED and row["first_contact_at"] is None
     return {
         "link": link,
-        "score": row["score"],
-        "band": band_of(row["score"]).value,
+        "score": row["score_now"],
+        "band": band_of(row["score_now"]).value,
         "title": ", ".join(names) or "A customer",
         "comment": (row["comment"] or "")[:160],
         "step": IN_WORDS[row["outcome"] or row["status"]],
         "is_closed": row["status"] == CLOSED,
         "waits": waits,
-        "is_overdue": waits and row["due_at"] < now,
-        "when": f"first contact due {distance(row['due_at'], now)}" if waits else "",
+        "is_overdue": waits and min(row["acknowledge_due_at"], row["due_at"]) < now,
+        "when": _waits_for(row, now) if waits else "",
         "due": moment(row["due_at"], now),
     }
+
+
+def _waits_for(row: Mapping[str, Any], now: dt.datetime) -> str:
+    due = f"first contact due {distance(row['due_at'], now)}"
+    if row["acknowledge_due_at"] < now <= row["due_at"]:
+        return f"to be acknowledged {distance(row['acknowledge_due_at'], now)}, {due}"
+    return due
 
 
 def worklist_page(rows: Sequence[Mapping[str, Any]]) -> HTMLResponse:
@@ -192,6 +209,12 @@ def distance(value: dt.datetime, now: dt.datetime) -> str:
     else:
         words = _count(round(minutes / 1440), "day")
     return f"in {words}" if seconds > 0 else f"{words} ago"
+
+
+def days_away(day: dt.date, today: dt.date) -> str:
+    """The same for a day, which has no hour: 'today', 'in 1 day', '12 days ago'."""
+    days = (day - today).days
+    return f"in {_count(days, 'day')}" if days > 0 else f"{_count(-days, 'day')} ago" if days else "today"
 
 
 def _count(number: int, unit: str) -> str:
@@ -234,7 +257,7 @@ def _facts(alert: Mapping[str, Any], now: dt.datetime) -> list[tuple[str, str]]:
         facts.append(("Contract value", f"{float(value):,.0f}"))
     if account.get("renewal_date"):
         day = parse_time(str(account["renewal_date"]))
-        facts.append(("Renewal", f"{day.day} {day:%B %Y}, {distance(day, now)}"))
+        facts.append(("Renewal", f"{day.day} {day:%B %Y}, {days_away(day.date(), now.date())}"))
     if account.get("open_cases") is not None:
         facts.append(("Open cases", str(account["open_cases"])))
     if account.get("customer_since"):
@@ -255,18 +278,18 @@ def _earlier(alert: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _further(survey: Any, answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _further(survey: Any, answer: Mapping[str, Any], payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The further questions that were answered, with the words of the choices."""
     given = answer["answers"] or {}
     given = given if isinstance(given, dict) else {}
     if survey is None or not given:
         return []
-    shown = []
+    shown, values = [], values_of(payload)
     for question in survey.questions:
         if answer["score"] in question.for_scores and (said := given.get(question.id)):
-            labels = {choice.id: choice.label for choice in question.choices}
+            labels = {choice.id: fill(choice.label, values) for choice in question.choices}
             chosen = said if isinstance(said, list) else [said]
-            shown.append((question.text, ", ".join(labels.get(one, one) for one in chosen)))
+            shown.append((fill(question.text, values), ", ".join(labels.get(one, one) for one in chosen)))
     return shown
 
 

@@ -105,6 +105,11 @@ def read_email(text: str) -> str:
     return address
 
 
+def is_address(text: object) -> bool:
+    """Whether mail could be sent there."""
+    return isinstance(text, str) and bool(_EMAIL.fullmatch(text.strip()))
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What a person chose to get: nothing, or which surveys and how often at most."""

@@ -72,6 +72,30 @@ def test_from_the_list_to_the_outcome(browser, stage, screen: str) -> None:
     assert row["first_contact_at"] <= row["due_at"]
 
 
+@pytest.mark.parametrize("screen", ["phone", "dark-desktop"])
+def test_long_words_and_a_button_pressed_twice(browser, stage, screen: str) -> None:
+    width, scheme = (320, "light") if screen == "phone" else (1280, "dark")
+    now = dt.datetime.now(dt.UTC)
+    name, words = "L" * 100, "w" * 3000 + " \u05dc\u05d0 \u05d8\u05d5\u05d1!"
+    invitation = stage.invite("ada", **PEOPLE, contact_name=name, account_name="A" * 120)
+    with stage.ledger.write() as conn:
+        answers.record_answer(conn, invitation, 2, comment=words, channel="email", judged="human", at=now, now=now)
+    run_follow_up(stage.ledger, stage.settings, (), now=now + LATER)
+    page = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    page.goto(worklist_link(stage.settings, "max@closedloop.example"))  # a score this low is the manager's
+    _look_at(page, screen, "long-list")
+    page.get_by_role("link", name=name).click()
+    _look_at(page, screen, "long-open")
+    page.get_by_label("What they said").fill("\u754c" * 4000)
+    page.get_by_role("button", name="I have contacted them").dblclick()
+    page.get_by_text("Saved.").wait_for()
+    assert page.get_by_role("alert").count() == 0
+    _look_at(page, screen, "long-contacted")
+    page.get_by_role("link", name="All your follow-ups").click()
+    page.get_by_text("1 open").wait_for()
+    page.context.close()
+
+
 def test_an_empty_list_and_a_link_that_is_none(browser, stage) -> None:
     page = browser.new_page()
     page.goto(worklist_link(stage.settings, "nobody@closedloop.example"))

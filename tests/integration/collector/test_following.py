@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 
 import pytest
 from hostile import MARKUP, SCRIPTS
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from closedloop.ledger import answers
 from closedloop.ledger.actions import actions_of
 from closedloop.ledger.followups import list_followups
 from closedloop.ledger.schema import events, messages
+from closedloop.ledger.teams import record_absence
 from closedloop.links import follow_up_link, worklist_link
+from closedloop.programme import load_surveys
 from dispatch.followup import run_follow_up
 
 HOUR = dt.timedelta(hours=1)
@@ -44,6 +47,11 @@ def followed(ledger, settings, invite, now):
 def _count(ledger) -> int:
     with ledger.read() as conn:
         return conn.execute(select(func.count()).select_from(events)).scalar_one()
+
+
+def sample_definition(settings) -> dict:
+    [survey] = [one for one in load_surveys(settings.surveys) if one.id == "post-close"]
+    return survey.model_dump(mode="json")
 
 
 def _post(client, link: str, do: str, **fields):
@@ -91,6 +99,7 @@ def test_a_get_and_a_head_write_nothing(client, ledger, settings, followed):
         ("contacted", {"at": "yesterday"}, "time cannot be read"),
         ("contacted", {"at": "2000-01-01T09:00"}, "before what it follows"),
         ("contacted", {"at": "2999-01-01T09:00"}, "in the future"),
+        ("contacted", {"at": "0001-01-01T00:00+14:00"}, "time cannot be read"),
         ("step", {"step": "resolving"}, "needs a first contact"),
         ("step", {"step": "nonsense"}, "no such step"),
         ("outcome", {"outcome": "resolved"}, "needs a first contact"),
@@ -192,6 +201,52 @@ def test_what_no_page_ever_said_is_passed_over(client, settings, followed, seen)
     assert _post(client, follow_up_link(settings, followed()), "note", note="called", seen=seen).status_code == 303
 
 
+def test_who_was_asked_by_text_message_can_be_called(client, ledger, settings, followed):
+    invitation = followed(mobile_phone="+49 170 1234567")
+    assert '<a href="tel:+491701234567">+49 170 1234567</a>' in client.get(follow_up_link(settings, invitation)).text
+    with ledger.read() as conn:
+        said = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.kind == "alert")))
+    assert said["contact_phone"] == "+49 170 1234567"
+
+
+def test_a_long_note_in_any_script_is_taken(client, settings, followed):
+    link, note = follow_up_link(settings, followed()), "\u754c" * 4000
+    page = client.get(link).text
+    assert page.count("<form") == page.count('enctype="multipart/form-data"')
+    form = {name: (None, value) for name, value in {"do": "note", "by": "Robin", "note": note}.items()}
+    assert client.post(link, files=form, follow_redirects=False).status_code == 303
+    assert note in client.get(link).text
+
+
+@pytest.mark.parametrize(("days", "words"), [(0, "today"), (1, "in 1 day"), (-1, "1 day ago"), (40, "in 40 days")])
+def test_a_renewal_is_a_day_and_not_an_hour(client, ledger, settings, followed, now, days, words):
+    renewal = (now + dt.timedelta(days=days)).date()
+    invitation = followed()
+    with ledger.write() as conn:
+        [(key, payload)] = conn.execute(
+            select(messages.c.message_id, messages.c.payload).where(messages.c.kind == "alert")
+        ).all()
+        known = json.dumps({**json.loads(payload), "account": {"renewal_date": renewal.isoformat()}})
+        conn.execute(update(messages).where(messages.c.message_id == key).values(payload=known))
+    assert f"{renewal.day} {renewal:%B %Y}, {words}<" in client.get(follow_up_link(settings, invitation)).text
+
+
+def test_further_answers_stand_with_the_words_that_the_customer_saw(client, ledger, settings, invite, now):
+    definition = {
+        **sample_definition(settings),
+        "questions": [
+            {"id": "more", "text": "{{ first_name }}, what should {{ company }} mend?", "kind": "open", "scores": "0-6"}
+        ],
+    }
+    invitation = invite("ada", first_name="Ada", company="Northwind", definition=definition)
+    given = {"more": "The invoices"}
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 4, answers=given, channel="email", judged="human", at=now, now=now)
+    run_follow_up(ledger, settings, (), now=now)
+    page = client.get(follow_up_link(settings, invitation)).text
+    assert '<dt>Ada, what should Northwind mend?</dt><dd dir="auto">The invoices</dd>' in page
+
+
 def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
     invitation = followed()
     link = follow_up_link(settings, invitation)
@@ -208,6 +263,27 @@ def test_handing_over_tells_the_other_one(client, ledger, settings, followed):
         payload = conn.scalar(select(messages.c.payload).where(messages.c.message_id == key))
     assert '"email":"max@closedloop.example"' in payload and '"notice":"handed_over"' in payload
     assert client.post(link, data={"do": "hand_over", "by": "x", "to": "max@closedloop.example"}).status_code == 409
+
+
+def test_the_other_one_reads_what_was_said_since(client, ledger, settings, followed, now):
+    invitation = followed(comment=None)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 3, comment="Late", channel="email", judged="human", at=now, now=now)
+    assert (
+        _post(client, follow_up_link(settings, invitation), "hand_over", to="max@closedloop.example").status_code == 303
+    )
+    key = actions_of(ledger, invitation)["hand_over:1"]["message_id"]
+    with ledger.read() as conn:
+        said = json.loads(conn.scalar(select(messages.c.payload).where(messages.c.message_id == key)))
+    assert (said["score"], said["comment"], said["notice"]) == (3, "Late", "handed_over")
+
+
+def test_who_could_take_it(client, ledger, settings, followed, now):
+    record_absence(ledger, "max@closedloop.example", since=now - HOUR, until=now + 99 * HOUR, by="Max Manager", now=now)
+    page = client.get(
+        follow_up_link(settings, followed(csm_name="Kim", csm_email="kim at home", owner_email=OWNER))
+    ).text
+    assert "Max Manager (away)" in page and "kim at home" not in page
 
 
 def test_the_list_of_one_colleague(client, clock, ledger, settings, followed):
@@ -252,6 +328,33 @@ def test_an_address_in_two_spellings_is_one_colleague(client, settings, followed
     followed("ada", owner_email="Robin@closedloop.example")
     followed("bob", owner_email="robin@closedloop.example")
     assert "2 open" in client.get(worklist_link(settings, "robin@closedloop.example")).text
+
+
+def test_the_list_shows_the_score_that_stands_and_both_clocks(client, clock, ledger, settings, followed, now):
+    invitation = followed("ada", 5)
+    with ledger.write() as conn:
+        answers.record_answer(conn, invitation, 9, channel="email", judged="human", at=now + HOUR, now=now + HOUR)
+    clock.time += 30 * HOUR
+    page = client.get(worklist_link(settings, OWNER)).text
+    assert "9 of 10" in page and "5 of 10" not in page
+    assert "to be acknowledged 6 hours ago, first contact due in 18 hours" in page and 'class="late"' in page
+
+
+def test_words_in_any_direction_stay_by_themselves(client, settings, followed):
+    words = "\u05dc\u05d0 \u05d8\u05d5\u05d1!"
+    link = follow_up_link(settings, followed(comment=words))
+    _post(client, link, "note", note=words)
+    page = client.get(link).text
+    assert f'<blockquote dir="auto">{words}' in page and f'<p dir="auto">{words}' in page
+    assert f'dir="auto">{words}' in client.get(worklist_link(settings, OWNER)).text
+
+
+def test_whoever_is_about_to_call_sees_that_the_answer_was_voided(client, ledger, settings, followed, now):
+    invitation = followed()
+    with ledger.write() as conn:
+        answers.void(conn, invitation, by="kim", why="a test of ours", at=now, now=now)
+    page = client.get(follow_up_link(settings, invitation)).text
+    assert "taken out of all numbers" in page and "a test of ours" in page
 
 
 def test_nobody_waits_for_somebody_who_has_none(client, settings):

@@ -61,6 +61,22 @@ def test_little_known_is_enough(alert, settings) -> None:
     assert mail["Cc"] is None
 
 
+def test_who_was_asked_by_text_message_can_be_called(alert, settings) -> None:
+    alert["payload"] |= {"contact_email": None, "contact_phone": "+49 170 1234567"}
+    parts = render_alert(alert, settings=settings)
+    assert 'href="tel:+491701234567"' in parts.html
+    assert "Call +49 170 1234567 or write" in parts.text
+    alert["payload"]["contact_phone"] = 'javascript:x"><b>'
+    assert "tel:" not in render_alert(alert, settings=settings).html
+
+
+def test_long_names_leave_room_for_the_score(alert, settings) -> None:
+    alert["payload"] |= {"contact_name": "Ada " + "B" * 117, "account_name": "C" * 255}
+    mail = parsed(render_alert(alert, settings=settings))
+    assert mail["Subject"].endswith("gave 3 of 10: please call")
+    assert "C" * 255 in mail.get_body(("plain",)).get_content()
+
+
 @pytest.mark.parametrize("field", ["contact_name", "account_name"])
 def test_no_name_forges_a_header(alert, settings, field) -> None:
     alert["payload"][field] = "Ada\r\nBcc: x@evil.example =?utf-8?q?=0aBcc: y@evil.example?="
@@ -86,6 +102,19 @@ def test_what_is_known_of_the_customer(alert, settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("day", "words"),
+    [
+        ("2026-03-02", "2 March 2026, the day of the answer"),
+        ("2026-03-03", "3 March 2026, 1 day after the answer"),
+        ("2026-02-28", "28 February 2026, 2 days before the answer"),
+    ],
+)
+def test_a_renewal_close_by(alert, settings, day, words) -> None:
+    alert["payload"]["account"] = {"renewal_date": day}
+    assert words in render_alert(alert, settings=settings).text
+
+
+@pytest.mark.parametrize(
     ("payload", "subject", "words"),
     [
         ({"notice": "escalation"}, "Not contacted in time: Ada Lovelace, Acme & Sons gave 3 of 10", "was promised by"),
@@ -104,4 +133,5 @@ def test_each_kind_of_alert_has_its_own_words(alert, settings, payload, subject,
     for kind in ("plain", "html"):
         assert words in mail.get_body((kind,)).get_content()
     if not payload.get("has_followup", True):
+        assert "get in touch" not in parts.html
         assert "please call" not in parts.text and "/w/" not in parts.html and "Importance" not in mail
