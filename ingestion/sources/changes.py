@@ -75,7 +75,7 @@ class Wanted:
         """`since` with the overlap."""
         return self.since - OVERLAP if self.since else None
 
-    def compare(self, known: Mapping[str, str], *, times: Collection[str] = ("date", "datetime")) -> None:
+    def compare(self, known: Mapping[str, str]) -> None:
         """Warn of what the models would compute from and the CRM does not have, and of times that are none any more; `known`
         are its fields, each with its type."""
         by_name = {name.casefold(): name for name in known}
@@ -84,7 +84,7 @@ class Wanted:
             found = [by_name[name.casefold()] for name in theirs if name.casefold() in by_name]
             if not found:
                 missing.append(ours if ours in theirs else f"{ours} ({', '.join(theirs)})")
-            elif ours in CRM_TIMES and not any(known[name] in times for name in found):
+            elif ours in CRM_TIMES and not any(known[name] in ("date", "datetime") for name in found):
                 retyped.append(ours)
         if missing:
             self.warn(f"{self.api_name}: without {', '.join(sorted(missing))}; what is computed from them stays empty")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from closedloop.clock import parse_time
-from closedloop.errors import BadInput
-from closedloop.hubspot import NAME, HubSpot
+from closedloop.hubspot import NAME, HubSpot, HubSpotRefuses
 from ingestion.sources.changes import ObjectNotThere, Wanted
 
 OWNERS = "owners"
@@ -52,7 +51,9 @@ class HubSpotReader:
     def _properties(self, wanted: Wanted) -> list[str]:
         try:
             described = self._hubspot.call("GET", f"crm/v3/properties/{wanted.api_name}")
-        except BadInput:
+        except HubSpotRefuses as refused:
+            if refused.code.endswith("_AUTHENTICATION"):  # the token, not the object
+                raise
             raise ObjectNotThere from None
         known = {one["name"]: one["type"] for one in described["results"]}
         linked = {name: "string" for name in wanted.columns if name.startswith(ASSOCIATED)}

@@ -157,7 +157,7 @@ def test_a_daily_limit_stops_the_run_and_the_next_goes_on(connected, account):
 
 def test_a_token_that_is_refused_and_none(connected, account):
     account.fail("token", 99)
-    with pytest.raises(BadInput, match="companies"):
+    with pytest.raises(BadInput, match="INVALID_AUTHENTICATION"):
         _read(connected)
     with pytest.raises(BadInput, match="CLOSEDLOOP_HUBSPOT_TOKEN"):
         _read(connected.model_copy(update={"hubspot_token": ""}))
